@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { Ajv } from "ajv";
 import { describe, expect, test } from "vitest";
@@ -7,6 +8,7 @@ import { parseAllDocuments } from "yaml";
 import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
 import { Visibility } from "../../src/gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import { SecurityGroupService } from "../../src/gen/n0stack/network/v1alpha1/security_group_pb.ts";
+import { PlanTasksResponseSchema } from "../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import {
   GiB,
   prepareDisk,
@@ -45,6 +47,20 @@ async function doText(world: World, text: string): Promise<void> {
   const t = newTestIo({ transport: world.transport, stdin: [text] });
   const exitCode = await run(["do", "-"], t.io);
   expect(`${exitCode}\n${t.stderr()}`).toMatch(/^0\n[^]*DAG tasks are completed\n$/);
+}
+
+async function expectNothingToDo(world: World, text: string): Promise<void> {
+  const t = newTestIo({ transport: world.transport, stdin: [text] });
+  const exitCode = await run(["do", "-", "--plan", "-o", "json"], t.io);
+  expect(t.stderr()).not.toContain("Failed");
+  const plan = fromJson(PlanTasksResponseSchema, JSON.parse(t.stdout()) as JsonValue);
+  const busy = plan.tasks.filter(
+    ({ status, differences }) => status?.unchanged !== true || differences.length > 0,
+  );
+  expect(busy.map(({ status, differences, steps }) => [status?.name, differences, steps])).toEqual(
+    [],
+  );
+  expect([exitCode, plan.changes]).toEqual([0, []]);
 }
 
 /** What differs each time that an object is made. */
@@ -272,6 +288,7 @@ describe("what is exported, deleted and done again is exported with the same tex
     const before = await exported(world);
     expect(problemsOf(before)).toEqual([]);
     expect(await exported(world)).toBe(before);
+    await expectNothingToDo(world, before);
     const objects = await objectsOf(world);
     await deleteAll(world);
     await doText(world, before);

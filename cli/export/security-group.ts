@@ -21,7 +21,8 @@ export function groupTasks(world: World, group: SecurityGroup): readonly ExportT
     annotations: texts(group.annotations),
     labels: texts(group.labels),
   });
-  const begin = { name: beginGroup(name), of, action, args: { name }, after: [] };
+  const begun = { name, only_if_new: true };
+  const begin = { name: beginGroup(name), of, action, args: begun, after: [] };
   const own = { name: applyGroup(name), of, action, args };
   return [
     ...(isInCircle ? [begin, { ...own, after: [begin.name, ...after] }] : [{ ...own, after }]),

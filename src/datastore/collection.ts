@@ -1,4 +1,10 @@
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  equals,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { defined } from "../util/defined.ts";
 import type { Json } from "../util/json.ts";
 import { levelOf, type Ref, refBeside } from "../util/ref.ts";
@@ -29,6 +35,8 @@ interface Owned<T> extends Collection<T, Ref> {
 /** The objects of one kind. */
 export interface Objects<T> extends Owned<T> {
   readonly kind: string;
+  /** Whether two records say the same: the keys of a map may be in another order. */
+  isSame(a: Uint8Array, b: Uint8Array): boolean;
 }
 
 /** What a key of a collection is made of. */
@@ -67,6 +75,8 @@ export function protoCollection<D extends DescMessage>(
     encode: (value) => withoutScope(field, value, () => toBinary(schema, value)),
     ...(field === undefined ? {} : { locate: locating(field) }),
     decode: (bytes) => today(fromBinary(schema, bytes)),
+    isSame: (a, b) =>
+      Buffer.compare(a, b) === 0 || equals(schema, fromBinary(schema, a), fromBinary(schema, b)),
   };
 }
 

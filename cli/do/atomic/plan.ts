@@ -2,6 +2,7 @@ import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import {
   PlannedChange_Effect as Effect,
   type PlannedStep,
+  type PlannedTask,
   PlanTasksRequestSchema,
   type PlanTasksResponse,
   PlanTasksResponseSchema,
@@ -24,16 +25,17 @@ export async function planAtomic(cli: CliContext, { tasks }: Checked): Promise<v
     const json = messageToJson(PlanTasksResponseSchema, plan);
     cli.io.stdout.print(await formatValue(format, json));
   } else cli.io.stdout.print(planText(plan));
-  cli.exitCode = plan.changes.length === 0 ? EXIT.done : EXIT.findings;
+  const different = plan.tasks.filter(({ differences }) => differences.length > 0);
+  if (different.length > 0) {
+    cli.say(`It would be refused: ${counted(different.length, "object")} of it exist and differ`);
+    cli.exitCode = EXIT.conflict;
+  } else cli.exitCode = plan.changes.length === 0 ? EXIT.done : EXIT.findings;
 }
 
 function planText(plan: PlanTasksResponse): string {
   const { tasks, finals, others, changes, uses } = plan;
   const lines = [
-    ...tasks.flatMap(({ status, steps }) => [
-      `${status?.name}: ${status?.action}${placesText(status?.answer)}`,
-      ...steps.map((step) => `    ${stepText(step)}`),
-    ]),
+    ...tasks.flatMap(taskLines),
     ...others.flatMap(({ rpc, steps }) => [
       `${rpc}, a transaction of its own, which stays if the tasks are undone`,
       ...steps.map((step) => `    ${stepText(step)}`),
@@ -46,6 +48,18 @@ function planText(plan: PlanTasksResponse): string {
     `${counted(tasks.length, "task")}. Nothing was changed.`,
   ];
   return lines.map((line) => `${line}\n`).join("");
+}
+
+function taskLines({ status, steps, differences }: PlannedTask): string[] {
+  const { name = "", action = "", answer, unchanged = false } = status ?? {};
+  const isThere = unchanged && differences.length === 0 ? ": it is there already" : "";
+  return [
+    `${name}: ${action}${placesText(answer)}${isThere}`,
+    ...steps.map((step) => `    ${stepText(step)}`),
+    ...differences.map(
+      ({ field, present, wanted }) => `    ! it exists, and ${field} is ${present}, not ${wanted}`,
+    ),
+  ];
 }
 
 /** ` (node-1, 10.0.0.253)`: where the object of an answer would be. */

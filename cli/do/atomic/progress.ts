@@ -48,11 +48,13 @@ function jsonOf({
   error,
   startedAt,
   duration,
+  unchanged,
 }: TaskStatus) {
   return {
     task: name,
     action,
     state: stateWord(state),
+    ...(unchanged ? { unchanged } : {}),
     ...(subject === "" ? {} : { subject }),
     ...(step === "" ? {} : { step }),
     ...(node === "" ? {} : { node }),

@@ -29,7 +29,8 @@ export function hasEnded({ state }: TaskStatus): boolean {
 }
 
 /** `Task 'web' is failed: no room`, with the time that it took. */
-export function taskLine({ name, state, error, duration }: TaskStatus): string {
+export function taskLine({ name, state, error, duration, unchanged }: TaskStatus): string {
+  if (unchanged) return `Task '${name}' has nothing to do: what it asks for is there`;
   const took = state === State.DONE && duration !== undefined ? durationMs(duration) : undefined;
   const time = took === undefined ? "" : ` (${tookText(took)})`;
   const why = error === "" || state === State.UNDOING ? "" : `: ${error}`;

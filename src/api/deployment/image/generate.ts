@@ -47,7 +47,7 @@ export async function generateBlockStorage(
   const sourceRef = blockStorageBeside(ref, sourceName);
   const shownName = nameBeside(own, sourceRef);
   const registration = registrationOf(image, sourceName);
-  const make = { ...request, name: request.blockStorageName, labels: {} };
+  const make = { ...request, name: request.blockStorageName };
   return await makeBlockStorage(api, call, make, {
     method: ImageService.method.generateBlockStorage,
     annotations: { [COPY_FROM]: shownName },

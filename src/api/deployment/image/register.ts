@@ -16,6 +16,7 @@ import {
 import { N0Error } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
+import { currentTask } from "../../core/saga/ambient.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
 import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
@@ -56,6 +57,7 @@ export async function registerBlockStorage(
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, ref);
     if (isRegistered(before, blockStorageName)) {
+      if (isStanding(before, blockStorageName, tags)) return await tx.answer(before);
       throw new N0Error(
         "failed_precondition",
         `block storage "${blockStorageName}" is registered in image "${imageName}" already: unregister it first, or only tag it`,
@@ -81,6 +83,11 @@ export async function registerBlockStorage(
       held.put(blockStorages, diskRef, settled(disk, State.PROTECTED), disk),
     );
   });
+}
+
+/** A task has nothing to do if it is registered with all of these tags. */
+function isStanding({ tags }: Image, disk: string, asked: readonly string[]): boolean {
+  return currentTask() !== undefined && asked.every((tag) => tags[tag] === disk);
 }
 
 /**

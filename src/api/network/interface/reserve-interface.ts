@@ -9,8 +9,10 @@ import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Call } from "../../core/context.ts";
+import { currentTask } from "../../core/saga/ambient.ts";
 import { throwIfOfAnother } from "../../core/saga/pending.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { throwUnlessStanding } from "../../core/saga/tasks/standing.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
@@ -23,6 +25,7 @@ import {
   reserveInterface,
   reserveUntilFree,
 } from "./interfaces.ts";
+import { differencesOf } from "./standing.ts";
 
 /**
  * Reserves an interface by hand. Chooses the addresses that the request leaves empty.
@@ -46,6 +49,14 @@ export async function reserveNetworkInterface(
   return await runSaga(api, call, options, async (tx) => {
     const network = await getNetwork(api, ref);
     throwIfOfAnother("network", network);
+    const present = (await api.records.find(interfaces, ref, name))?.value;
+    if (present?.owner === null && currentTask() !== undefined) {
+      const { transactionId } = present;
+      const what = `network interface "${networkName}/${name}"`;
+      const found = { what, resource: formatRef(ref), transactionId };
+      await throwUnlessStanding(tx, found, () => differencesOf(request, present));
+      return await tx.answer(await toWire(api, network.value, ref.scope));
+    }
     await reserveUntilFree(api, request, async (taken) => {
       using chosen = await chooseInterface(api, network, {
         ...request,

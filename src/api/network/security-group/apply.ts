@@ -37,6 +37,9 @@ export async function applySecurityGroup(
   const options = { method, keys: [securityGroups.key(ref)] };
   return await runSaga(api, call, options, async (tx) => {
     const present = (await api.records.find(securityGroups, ref))?.value;
+    if (present !== undefined && request.onlyIfNew) {
+      return await tx.answer(create(ApplySecurityGroupResponseSchema, { securityGroup: present }));
+    }
     const others = rules.map(({ remoteGroup }) => remoteGroup).filter((other) => other !== name);
     const named = await readNamed(api, ref, others);
     const shared = sharingOf(present);

@@ -17,6 +17,7 @@ import type { StepRegistry } from "../../../transaction/registry.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { AMOUNTS } from "../../core/quota/amounts.ts";
 import { quotaOfProject } from "../../core/quota/collection.ts";
+import type { Difference } from "../../core/resource/differences.ts";
 import { beginTask, commitTask, listTasks } from "../../core/saga/tasks/task-steps.ts";
 import { whereOf } from "../../core/where.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -57,7 +58,11 @@ export async function planTasks(
     const one = live.find(id);
     if (one !== undefined) seen.set(id, { rpc: one.header.kind, rows: one.rows });
   });
-  const { transactionId, tasks: statuses } = await runTasks(planning.api, known, inPlan, request);
+  const differences = new Map<string, readonly Difference[]>();
+  const { transactionId, tasks: statuses } = await runTasks(
+    ...([planning.api, known, inPlan, request] as const),
+    (task, found) => differences.set(task, found),
+  );
   stop();
   const rows = seen.get(transactionId)?.rows ?? [];
   const byTask = Map.groupBy(rows, ({ task = "" }) => task);
@@ -67,6 +72,7 @@ export async function planTasks(
     tasks: statuses.map((status) => ({
       status,
       steps: plannedSteps(registry, byTask.get(status.name)),
+      differences: [...(differences.get(status.name) ?? [])],
     })),
     finals: plannedSteps(registry, rows.filter(isFinal)),
     others: others.map(([, { rpc, rows }]) => ({ rpc, steps: plannedSteps(registry, rows) })),
@@ -107,12 +113,8 @@ async function changesOf(api: Api, call: Call, layer: OverlayDatastore) {
     if (kind === undefined || !isOfProject(api, call, key)) continue;
     const before = await datastore.get(key);
     if (before === undefined && after === undefined) continue;
-    if (
-      before !== undefined &&
-      after !== undefined &&
-      Buffer.compare(before.value, after.value) === 0
-    )
-      continue;
+    const isSame = before && after && kind.collection.isSame(before.value, after.value);
+    if (isSame === true) continue;
     const effect =
       before === undefined ? Effect.CREATE : after === undefined ? Effect.DELETE : Effect.CHANGE;
     const { name } = kind.collection.refOf(key);

@@ -28,6 +28,7 @@ const PARALLEL_DEFAULT = 10;
 /**
  * Runs the tasks as one transaction. If the client hangs up, the transaction goes on.
  *
+ * @param onDifferent Of a plan, which goes on then.
  * @throws N0Error `invalid_argument` for tasks that cannot run; the error of the task that failed, with its name; and
  *   the errors of every transaction.
  */
@@ -36,6 +37,7 @@ export async function runTasks(
   known: Known,
   call: Call,
   request: RunTasksRequest,
+  onDifferent?: TaskSet["onDifferent"],
 ): Promise<RunTasksResponse> {
   const tasks = checkTasks(known, request.tasks);
   const ahead = objectsAhead(known, tasks.values());
@@ -56,6 +58,7 @@ export async function runTasks(
   const running = runTaskSet(api, own, options, async (tx, set) => {
     await throwIfMoved(api, call, request.restsOn);
     begun.resolve(tx.id);
+    set.onDifferent = onDifferent;
     await new TaskRun(known, call, set, tasks).run(request.parallel || PARALLEL_DEFAULT);
     const parts = await set.commitParts(api);
     const statuses = statusesOf(known.methods, tx.header, tx.rows);

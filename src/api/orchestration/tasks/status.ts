@@ -64,6 +64,8 @@ function statusOf(
   if (state !== State.RUNNING && endedAtMs !== undefined) {
     status.duration = durationFromMs(Math.max(0, endedAtMs - begin.startedAtMs));
   }
+  const { isUnchanged = false } = (commit?.input ?? {}) as { readonly isUnchanged?: boolean };
+  status.unchanged = state === State.DONE && isUnchanged;
   const answer = state === State.DONE ? answerIn(methods, rpc, commit) : undefined;
   if (answer !== undefined) status.answer = answer;
   return status;

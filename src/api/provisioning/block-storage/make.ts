@@ -7,7 +7,6 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { defined } from "../../../util/defined.ts";
-import { N0Error } from "../../../util/errors.ts";
 import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../util/ref.ts";
 import {
   BLOCK_STORAGE_RESERVED_BY,
@@ -17,6 +16,7 @@ import {
 } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
+import { existing, throwUnlessStanding } from "../../core/saga/tasks/standing.ts";
 import { refOf } from "../../core/scope.ts";
 import { countedOn, storageSizes } from "../../pool/inventory/amounts.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
@@ -25,15 +25,9 @@ import type { Api, Tx } from "../context.ts";
 import { blockStorages } from "./collection.ts";
 import { type Base, basedOn, blockStorageSteps, pending, settled, throwIfBase } from "./record.ts";
 import { removalOf } from "./removal.ts";
-import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
+import { checkSizes, limitOf, type MakeRequest } from "./sizes.ts";
+import { differencesOf } from "./standing.ts";
 import type { VolumePlace } from "./volume/volume-steps.ts";
-
-/** The fields of every request that makes a block storage. */
-export interface MakeRequest extends Sizes {
-  readonly name: string;
-  readonly annotations: { readonly [key: string]: string };
-  readonly labels: { readonly [key: string]: string };
-}
 
 /** How the volume is made. The other members go into the record. */
 export interface Making {
@@ -67,7 +61,13 @@ export async function makeBlockStorage(
   const ref = refOf(call, blockStorages, request.name);
   const keys = [blockStorages.key(ref), ...(making.keys ?? [])];
   return await runSaga(api, call, { method: making.method, keys }, async (tx) => {
-    const replaced = await findReplaced(api, ref);
+    const replaced = (await api.records.find(blockStorages, ref))?.value;
+    if (replaced !== undefined && replaced.state !== State.DELETED) {
+      const differ = () => differencesOf(request, making.annotations ?? {}, replaced);
+      await throwUnlessStanding(tx, existing("block storage", ref, replaced), differ);
+      return await tx.answer(replaced);
+    }
+    if (replaced !== undefined) await throwIfBase(api, ref, replaced);
     await making.check?.(request.limitBytes);
     using placed = place(api, ref, request);
     const blank = newRecord(tx, ref, request, making, placed.nodeName);
@@ -89,19 +89,6 @@ export async function makeBlockStorage(
     const removal = replaced === undefined ? [] : await removalOf(tx, ref, replaced);
     return await tx.answerRecord(blockStorages, ref, finish(blank, base), blank, ...removal);
   });
-}
-
-/** @throws N0Error `already_exists` unless the name is free or belongs to a soft-deleted one. */
-async function findReplaced(api: Api, ref: Ref): Promise<BlockStorage | undefined> {
-  const present = (await api.records.find(blockStorages, ref))?.value;
-  if (present === undefined) return undefined;
-  if (present.state !== State.DELETED) {
-    throw new N0Error("already_exists", `block storage "${ref.name}" exists already`, {
-      resource: formatRef(ref),
-    });
-  }
-  await throwIfBase(api, ref, present);
-  return present;
 }
 
 function place(
@@ -128,7 +115,7 @@ function newRecord(
   making: Making,
   nodeName: string,
 ): BlockStorage {
-  const { labels, requestBytes, limitBytes } = request;
+  const { labels = {}, requestBytes, limitBytes } = request;
   const annotations = { ...request.annotations, ...making.annotations };
   const volumeId = newVolumeId(tx.context.api, ref);
   const sizes = { requestBytes, limitBytes };

@@ -6,6 +6,14 @@ export interface Sizes {
   readonly limitBytes: bigint;
 }
 
+/** The fields of every request that makes a block storage. */
+export interface MakeRequest extends Sizes {
+  readonly name: string;
+  readonly annotations: { readonly [key: string]: string };
+  /** None, if the request has no such field. */
+  readonly labels?: { readonly [key: string]: string };
+}
+
 /** The limit, or the request if there is no limit. */
 export function limitOf({ requestBytes, limitBytes }: Sizes): bigint {
   return limitBytes === 0n ? requestBytes : limitBytes;

@@ -8,6 +8,7 @@ import { N0Error } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { findReferrer } from "../../core/resource/referrer.ts";
+import { currentTask } from "../../core/saga/ambient.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { isGoing } from "../../core/saga/tasks/going.ts";
 import { refOf } from "../../core/scope.ts";
@@ -87,10 +88,16 @@ export async function changeState(
   const options = { method, keys: [blockStorages.key(ref)], waits };
   return await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, ref);
+    if (isStanding(value, to)) return await tx.answer(value);
     if (!(fromGoing && isUserGoing(ref, value))) throwUnlessIn(ref, value, from);
     await check?.(api, ref, value);
     return await tx.answerRecord(blockStorages, ref, settled(value, to), value);
   });
+}
+
+/** A task has nothing to do for a block storage that somebody has put into this state by hand. */
+function isStanding({ state, usedBy }: BlockStorage, to: State): boolean {
+  return currentTask() !== undefined && state === to && to !== State.DELETED && usedBy === "";
 }
 
 function isUserGoing(ref: Ref, { state, usedBy }: BlockStorage): boolean {

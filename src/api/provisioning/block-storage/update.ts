@@ -1,6 +1,8 @@
+import { equals } from "@bufbuild/protobuf";
 import type { Writes } from "../../../datastore/datastore.ts";
 import {
   type BlockStorage,
+  BlockStorageSchema,
   BlockStorageService,
   BlockStorage_BlockStorageState as State,
   type UpdateBlockStorageRequest,
@@ -62,8 +64,12 @@ export async function updateBlockStorage(
   const options = { method: BlockStorageService.method.updateBlockStorage, keys };
   return await runSaga(api, call, options, async (tx) => {
     const before = (await getBlockStorage(api, ref)).value;
-    throwUnlessIn(ref, before, [State.AVAILABLE, State.IN_USE]);
     const after = wanted(api, before, request);
+    const isSame = equals(BlockStorageSchema, before, after);
+    // A PROTECTED one does not change, but a file may be done again that gave it its labels.
+    const also = isSame ? [State.PROTECTED] : [];
+    throwUnlessIn(ref, before, [State.AVAILABLE, State.IN_USE, ...also]);
+    if (isSame) return await tx.answer(before);
     const target = after.annotations[REQUEST_NODE_OF_BLOCK_STORAGE] ?? before.nodeName;
     if (after.limitBytes !== before.limitBytes || target !== before.nodeName) {
       await throwIfBase(api, ref, before);

@@ -33,8 +33,11 @@ import { readGroups, withOwnNames } from "./nics/groups.ts";
 import { newNics, reserveNics } from "./nics/nics.ts";
 import { keysOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
+import { findStanding } from "./standing.ts";
 import { keepAny, slowDigestOf } from "./user-data/user-data.ts";
 import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
+
+const METHOD = VirtualMachineService.method.createVirtualMachine;
 
 /**
  * Makes a virtual machine and starts it.
@@ -52,10 +55,10 @@ export async function createVirtualMachine(
   const nics = wished.nics.map((nic, i) => withOwnNames(`nics[${i}].`, ref, nic));
   const request = { ...wished, ...withLimits(wished), nics, userDomain: scopeOf(call, users.kind) };
   const checked = checkCreate(ref, request);
-  const { method } = VirtualMachineService;
-  const options = { method: method.createVirtualMachine, keys: keysOf(ref, request) };
+  const options = { method: METHOD, keys: keysOf(ref, request) };
   return await runSaga(api, call, options, async (tx) => {
-    await throwIfExists(api, ref);
+    const standing = await findStanding(tx, ref, request, checked);
+    if (standing !== undefined) return await tx.answer(standing);
     const named = await readUsers(api, usersOf(request));
     const userKeys = userKeysOf(named);
     const disks: BlockStorage[] = [];
@@ -118,13 +121,6 @@ function instanceIdOf(
   const added = hostname === "" && userDataDigest === "" ? [] : [hostname, userDataDigest];
   const parts = [loginUsername, sshAuthorizedKeys, userKeys, addresses, ...added];
   return uuidV5(uuid, JSON.stringify(parts));
-}
-
-async function throwIfExists(api: Api, ref: Ref): Promise<void> {
-  if ((await api.records.find(virtualMachines, ref)) === undefined) return;
-  throw new N0Error("already_exists", `virtual machine "${ref.name}" exists already`, {
-    resource: formatRef(ref),
-  });
 }
 
 /** Chooses the node of its block storages, or the best node. */

@@ -8,6 +8,7 @@ import { errorChain } from "../../../../util/errors.ts";
 import type { Json } from "../../../../util/json.ts";
 import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Api, SagaContext, Tx } from "../../context.ts";
+import type { Difference } from "../../resource/differences.ts";
 import { settledMarks } from "./marks.ts";
 import { beginTask, type ListedTask, listTasks } from "./task-steps.ts";
 
@@ -36,6 +37,8 @@ export interface Contribution {
  */
 export class TaskSet {
   readonly tx: WholeTx;
+  /** Hears of an object that a task is to make, and that is there and different. Default: the task is refused. */
+  onDifferent: ((task: string, differences: readonly Difference[]) => void) | undefined;
   readonly held: HeldObjects;
   /** The keys with which a task works at the moment: another one that needs them waits. */
   readonly turns = new LockTable();

@@ -45,6 +45,8 @@ type Committed = {
   readonly answer: string;
   readonly records: readonly Replaced[];
   readonly conditions: readonly { readonly key: string; readonly revision: number }[];
+  /** What the task asks for was there: it has changed nothing. */
+  readonly isUnchanged?: boolean;
 };
 
 /**

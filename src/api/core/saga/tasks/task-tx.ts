@@ -1,12 +1,12 @@
 import { type DescMethod, type Message, toBinary } from "@bufbuild/protobuf";
-import type { Writes } from "../../../../datastore/datastore.ts";
+import type { Put, Writes } from "../../../../datastore/datastore.ts";
 import type { AnyStep, Later } from "../../../../transaction/step.ts";
 import type { Json } from "../../../../util/json.ts";
 import type { Api, SagaContext } from "../../context.ts";
 import type { CommitAnswer, CommittingTx } from "../tx.ts";
 import { isObject, marked } from "./marks.ts";
 import type { Task } from "./task.ts";
-import { commitTask, replacing } from "./task-steps.ts";
+import { beginTask, commitTask, replacing } from "./task-steps.ts";
 
 /** A transaction as a saga sees it that runs as a task: it acts in the transaction of the whole. */
 export interface TaskTx<A extends Api = Api> extends CommittingTx<A> {
@@ -76,6 +76,14 @@ async function commit(
   laters: readonly Later[],
 ): Promise<void> {
   const { api } = context;
+  const steps = set.tx.rows.filter((row) => row.task === name && row.name !== beginTask.name);
+  const acts = steps.length + deletes.length + laters.length > 0;
+  if (!acts && (await isAllThere(context, puts))) {
+    const nothing = { records: [], conditions: [], isUnchanged: true };
+    await set.run({ task: name, signal }, commitTask, { name, answer, ...nothing });
+    set.add({ task: name, ...NOTHING });
+    return;
+  }
   const marks = puts.map((put) => marked(api, put, set.tx.id));
   const written = puts.map((put, i) => marks[i] ?? put);
   const input = { name, answer, ...(await replacing(context, written, conditions)) };
@@ -93,6 +101,19 @@ async function commit(
     conditions: kept,
     laters,
   });
+}
+
+const NOTHING = { marked: [], written: [], deletes: [], conditions: [], laters: [] };
+
+async function isAllThere({ api }: SagaContext, puts: readonly Put[]): Promise<boolean> {
+  for (const { key, value } of puts) {
+    const present = await api.datastore.get(key);
+    if (present === undefined) return false;
+    const kind = api.kinds.find(({ collection }) => key.startsWith(collection.prefix));
+    const isSame = kind?.collection.isSame(present.value, value);
+    if (!(isSame ?? Buffer.compare(present.value, value) === 0)) return false;
+  }
+  return true;
 }
 
 /** Keeps the answer of a task that changes nothing. */

@@ -3,16 +3,27 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
   type VirtualMachineSchema,
+  VirtualMachineService,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Call } from "../../../core/context.ts";
+import { currentTask } from "../../../core/saga/ambient.ts";
 import { type Method, runSaga } from "../../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../../core/saga/tx.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import { stateOf } from "../domain/domain-states.ts";
 import { getVirtualMachine, pending, virtualMachineSteps } from "../record.ts";
+
+const METHODS = VirtualMachineService.method;
+
+/** The state to which a method brings a virtual machine. In that state, a task has nothing to do. */
+const LEADS_TO: ReadonlyMap<string, State> = new Map([
+  [METHODS.bootVirtualMachine.name, State.RUNNING],
+  [METHODS.shutdownVirtualMachine.name, State.SHUTDOWN],
+  [METHODS.saveVirtualMachine.name, State.PAUSED],
+]);
 
 /** Runs `saga` with the virtual machine PENDING, and with the state that its node reports. */
 export async function onSettled(
@@ -31,6 +42,8 @@ export async function onSettled(
     const vm = (await getVirtualMachine(api, ref)).value;
     using sighting = api.observed.sight(vm.computeNodeName, ref);
     const state = stateOf(await api.observed.read(vm.computeNodeName, ref, tx.signal));
+    const isThere = state === LEADS_TO.get(method.name) && vm.state === state;
+    if (isThere && currentTask() !== undefined) return await tx.answer(vm);
     await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
     const after = await saga(tx, vm, state);
     if (after.state !== state) sighting.note(domainStateOf(after));

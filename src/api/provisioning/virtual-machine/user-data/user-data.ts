@@ -71,6 +71,18 @@ export async function readUserDataSha256(
   return stored.value.sha256;
 }
 
+/** Whether it was created with this user data. As slow as to guess it by `slowDigestOf`. */
+export async function isUserDataOf(
+  { records }: Reader,
+  ref: Ref,
+  { uuid }: Pick<VirtualMachine, "uuid">,
+  userData: string,
+): Promise<boolean> {
+  const stored = await records.find(userDatas, ref);
+  const asked = slowDigestOf(userData, uuid);
+  return stored !== undefined && slowDigestOf(textOf(stored.value), uuid) === asked;
+}
+
 /** @throws like `readUserDataSha256`, also for other user data than this. */
 export async function readUserData(
   { records }: Reader,

@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/transaction/v1alpha1/task.proto.
  */
 export const file_n0stack_transaction_v1alpha1_task: GenFile = /*@__PURE__*/
-  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIIsgBCg9SdW5UYXNrc1JlcXVlc3QSPgoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCC7pICJIBBQgBEJBOEhkKCHBhcmFsbGVsGAIgASgNQge6SAQqAhhkEg4KBmRldGFjaBgDIAEoCBJKCghyZXN0c19vbhgEIAMoCzIsLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuT2JqZWN0UmV2aXNpb25CCrpIB5IBBBCgjQYiUgoQUGxhblRhc2tzUmVxdWVzdBI+CgV0YXNrcxgBIAMoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza0ILukgIkgEFCAEQkE4igAMKEVBsYW5UYXNrc1Jlc3BvbnNlEjgKBXRhc2tzGAEgAygLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVGFzaxI8CgdjaGFuZ2VzGAIgAygLMisubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkQ2hhbmdlEjYKBHVzZXMYAyADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRVc2USPgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uEjkKBmZpbmFscxgFIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXASQAoGb3RoZXJzGAYgAygLMjAubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVHJhbnNhY3Rpb24iWwoSUGxhbm5lZFRyYW5zYWN0aW9uEgsKA3JwYxgBIAEoCRI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXAigQEKC1BsYW5uZWRUYXNrEjgKBnN0YXR1cxgBIAEoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cxI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXAiUAoLUGxhbm5lZFN0ZXASDAoEbmFtZRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEgwKBG5vZGUYAyABKAkSFAoMdW5kb19yZW1vdmVzGAQgASgJIsoBCg1QbGFubmVkQ2hhbmdlEkIKBmVmZmVjdBgBIAEoDjIyLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZENoYW5nZS5FZmZlY3QSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJIlkKBkVmZmVjdBIWChJFRkZFQ1RfVU5TUEVDSUZJRUQQABIRCg1FRkZFQ1RfQ1JFQVRFEAESEQoNRUZGRUNUX0NIQU5HRRACEhEKDUVGRkVDVF9ERUxFVEUQAyI7CgpQbGFubmVkVXNlEg4KBmFtb3VudBgBIAEoCRIOCgZiZWZvcmUYAiABKAMSDQoFYWZ0ZXIYAyABKAMiQgoOT2JqZWN0UmV2aXNpb24SFQoDa2V5GAEgASgJQgi6SAVyAxiAAhIZCghyZXZpc2lvbhgCIAEoA0IHukgEIgIoACJjChBSdW5UYXNrc1Jlc3BvbnNlEhYKDnRyYW5zYWN0aW9uX2lkGAEgASgJEjcKBXRhc2tzGAIgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzIkUKEVdhdGNoVGFza3NSZXF1ZXN0EjAKDnRyYW5zYWN0aW9uX2lkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQijQEKEldhdGNoVGFza3NSZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24SNwoFdGFza3MYAiADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMi4AMKClRhc2tTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZhY3Rpb24YAiABKAkSPQoFc3RhdGUYAyABKA4yLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMuU3RhdGUSDwoHc3ViamVjdBgEIAEoCRIMCgRzdGVwGAUgASgJEgwKBG5vZGUYBiABKAkSDQoFZXJyb3IYByABKAkSLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoGYW5zd2VyGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpkZXBlbmRzX29uGAsgAygJIp4BCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhEKDVNUQVRFX1dBSVRJTkcQARIRCg1TVEFURV9SVU5OSU5HEAISDgoKU1RBVEVfRE9ORRADEhAKDFNUQVRFX0ZBSUxFRBAEEhEKDVNUQVRFX0lHTk9SRUQQBRIRCg1TVEFURV9VTkRPSU5HEAYSEAoMU1RBVEVfVU5ET05FEAcyrwMKC1Rhc2tTZXJ2aWNlEoMBCghSdW5UYXNrcxItLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUnVuVGFza3NSZXF1ZXN0Gi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SdW5UYXNrc1Jlc3BvbnNlIhjixxgUCgt0cmFuc2FjdGlvbhIDcnVuGAMSiQEKCVBsYW5UYXNrcxIuLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhblRhc2tzUmVxdWVzdBovLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhblRhc2tzUmVzcG9uc2UiG5ACAeLHGBQKC3RyYW5zYWN0aW9uEgNydW4YAxKNAQoKV2F0Y2hUYXNrcxIvLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2F0Y2hUYXNrc1JlcXVlc3QaMC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVGFza3NSZXNwb25zZSIa4scYFgoLdHJhbnNhY3Rpb24SBXdhdGNoGAMwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_transaction_v1alpha1_transaction]);
+  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIIsgBCg9SdW5UYXNrc1JlcXVlc3QSPgoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCC7pICJIBBQgBEJBOEhkKCHBhcmFsbGVsGAIgASgNQge6SAQqAhhkEg4KBmRldGFjaBgDIAEoCBJKCghyZXN0c19vbhgEIAMoCzIsLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuT2JqZWN0UmV2aXNpb25CCrpIB5IBBBCgjQYiUgoQUGxhblRhc2tzUmVxdWVzdBI+CgV0YXNrcxgBIAMoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza0ILukgIkgEFCAEQkE4igAMKEVBsYW5UYXNrc1Jlc3BvbnNlEjgKBXRhc2tzGAEgAygLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVGFzaxI8CgdjaGFuZ2VzGAIgAygLMisubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkQ2hhbmdlEjYKBHVzZXMYAyADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRVc2USPgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uEjkKBmZpbmFscxgFIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXASQAoGb3RoZXJzGAYgAygLMjAubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVHJhbnNhY3Rpb24iWwoSUGxhbm5lZFRyYW5zYWN0aW9uEgsKA3JwYxgBIAEoCRI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXAixQEKC1BsYW5uZWRUYXNrEjgKBnN0YXR1cxgBIAEoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cxI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXASQgoLZGlmZmVyZW5jZXMYAyADKAsyLS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkZpZWxkRGlmZmVyZW5jZSJBCg9GaWVsZERpZmZlcmVuY2USDQoFZmllbGQYASABKAkSDwoHcHJlc2VudBgCIAEoCRIOCgZ3YW50ZWQYAyABKAkiUAoLUGxhbm5lZFN0ZXASDAoEbmFtZRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEgwKBG5vZGUYAyABKAkSFAoMdW5kb19yZW1vdmVzGAQgASgJIsoBCg1QbGFubmVkQ2hhbmdlEkIKBmVmZmVjdBgBIAEoDjIyLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZENoYW5nZS5FZmZlY3QSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJIlkKBkVmZmVjdBIWChJFRkZFQ1RfVU5TUEVDSUZJRUQQABIRCg1FRkZFQ1RfQ1JFQVRFEAESEQoNRUZGRUNUX0NIQU5HRRACEhEKDUVGRkVDVF9ERUxFVEUQAyI7CgpQbGFubmVkVXNlEg4KBmFtb3VudBgBIAEoCRIOCgZiZWZvcmUYAiABKAMSDQoFYWZ0ZXIYAyABKAMiQgoOT2JqZWN0UmV2aXNpb24SFQoDa2V5GAEgASgJQgi6SAVyAxiAAhIZCghyZXZpc2lvbhgCIAEoA0IHukgEIgIoACJjChBSdW5UYXNrc1Jlc3BvbnNlEhYKDnRyYW5zYWN0aW9uX2lkGAEgASgJEjcKBXRhc2tzGAIgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzIkUKEVdhdGNoVGFza3NSZXF1ZXN0EjAKDnRyYW5zYWN0aW9uX2lkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQijQEKEldhdGNoVGFza3NSZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24SNwoFdGFza3MYAiADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMi8wMKClRhc2tTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZhY3Rpb24YAiABKAkSPQoFc3RhdGUYAyABKA4yLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMuU3RhdGUSDwoHc3ViamVjdBgEIAEoCRIMCgRzdGVwGAUgASgJEgwKBG5vZGUYBiABKAkSDQoFZXJyb3IYByABKAkSLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoGYW5zd2VyGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpkZXBlbmRzX29uGAsgAygJEhEKCXVuY2hhbmdlZBgMIAEoCCKeAQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIRCg1TVEFURV9XQUlUSU5HEAESEQoNU1RBVEVfUlVOTklORxACEg4KClNUQVRFX0RPTkUQAxIQCgxTVEFURV9GQUlMRUQQBBIRCg1TVEFURV9JR05PUkVEEAUSEQoNU1RBVEVfVU5ET0lORxAGEhAKDFNUQVRFX1VORE9ORRAHMq8DCgtUYXNrU2VydmljZRKDAQoIUnVuVGFza3MSLS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlJ1blRhc2tzUmVxdWVzdBouLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUnVuVGFza3NSZXNwb25zZSIY4scYFAoLdHJhbnNhY3Rpb24SA3J1bhgDEokBCglQbGFuVGFza3MSLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5UYXNrc1JlcXVlc3QaLy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5UYXNrc1Jlc3BvbnNlIhuQAgHixxgUCgt0cmFuc2FjdGlvbhIDcnVuGAMSjQEKCldhdGNoVGFza3MSLy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVGFza3NSZXF1ZXN0GjAubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRhc2tzUmVzcG9uc2UiGuLHGBYKC3RyYW5zYWN0aW9uEgV3YXRjaBgDMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_transaction_v1alpha1_transaction]);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.Task
@@ -218,6 +218,13 @@ export type PlannedTask = Message<"n0stack.transaction.v1alpha1.PlannedTask"> & 
    * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedStep steps = 2;
    */
   steps: PlannedStep[];
+
+  /**
+   * Of a task that is to make an object: the object exists, and is not as the task asks. RunTasks would be refused.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.FieldDifference differences = 3;
+   */
+  differences: FieldDifference[];
 };
 
 /**
@@ -226,6 +233,37 @@ export type PlannedTask = Message<"n0stack.transaction.v1alpha1.PlannedTask"> & 
  */
 export const PlannedTaskSchema: GenMessage<PlannedTask> = /*@__PURE__*/
   messageDesc(file_n0stack_transaction_v1alpha1_task, 5);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.FieldDifference
+ */
+export type FieldDifference = Message<"n0stack.transaction.v1alpha1.FieldDifference"> & {
+  /**
+   * Such as limit_memory_bytes.
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * The value in the object, and the one that is asked for, as protobuf's JSON.
+   *
+   * @generated from field: string present = 2;
+   */
+  present: string;
+
+  /**
+   * @generated from field: string wanted = 3;
+   */
+  wanted: string;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.FieldDifference.
+ * Use `create(FieldDifferenceSchema)` to create a new message.
+ */
+export const FieldDifferenceSchema: GenMessage<FieldDifference> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 6);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedStep
@@ -263,7 +301,7 @@ export type PlannedStep = Message<"n0stack.transaction.v1alpha1.PlannedStep"> & 
  * Use `create(PlannedStepSchema)` to create a new message.
  */
 export const PlannedStepSchema: GenMessage<PlannedStep> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 6);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 7);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedChange
@@ -292,7 +330,7 @@ export type PlannedChange = Message<"n0stack.transaction.v1alpha1.PlannedChange"
  * Use `create(PlannedChangeSchema)` to create a new message.
  */
 export const PlannedChangeSchema: GenMessage<PlannedChange> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 7);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 8);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.PlannedChange.Effect
@@ -328,7 +366,7 @@ export type PlannedChange_Effect = (typeof PlannedChange_Effect)[keyof typeof Pl
  * Describes the enum n0stack.transaction.v1alpha1.PlannedChange.Effect.
  */
 export const PlannedChange_EffectSchema: GenEnum<PlannedChange_Effect> = /*@__PURE__*/
-  enumDesc(file_n0stack_transaction_v1alpha1_task, 7, 0);
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 8, 0);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedUse
@@ -357,7 +395,7 @@ export type PlannedUse = Message<"n0stack.transaction.v1alpha1.PlannedUse"> & {
  * Use `create(PlannedUseSchema)` to create a new message.
  */
 export const PlannedUseSchema: GenMessage<PlannedUse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 8);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 9);
 
 /**
  * An object as it was at one moment.
@@ -385,7 +423,7 @@ export type ObjectRevision = Message<"n0stack.transaction.v1alpha1.ObjectRevisio
  * Use `create(ObjectRevisionSchema)` to create a new message.
  */
 export const ObjectRevisionSchema: GenMessage<ObjectRevision> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 9);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 10);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.RunTasksResponse
@@ -409,7 +447,7 @@ export type RunTasksResponse = Message<"n0stack.transaction.v1alpha1.RunTasksRes
  * Use `create(RunTasksResponseSchema)` to create a new message.
  */
 export const RunTasksResponseSchema: GenMessage<RunTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 10);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 11);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksRequest
@@ -426,7 +464,7 @@ export type WatchTasksRequest = Message<"n0stack.transaction.v1alpha1.WatchTasks
  * Use `create(WatchTasksRequestSchema)` to create a new message.
  */
 export const WatchTasksRequestSchema: GenMessage<WatchTasksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 11);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 12);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksResponse
@@ -452,7 +490,7 @@ export type WatchTasksResponse = Message<"n0stack.transaction.v1alpha1.WatchTask
  * Use `create(WatchTasksResponseSchema)` to create a new message.
  */
 export const WatchTasksResponseSchema: GenMessage<WatchTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 12);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 13);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.TaskStatus
@@ -524,6 +562,13 @@ export type TaskStatus = Message<"n0stack.transaction.v1alpha1.TaskStatus"> & {
    * @generated from field: repeated string depends_on = 11;
    */
   dependsOn: string[];
+
+  /**
+   * It is done, and had nothing to do: what it asks for was there.
+   *
+   * @generated from field: bool unchanged = 12;
+   */
+  unchanged: boolean;
 };
 
 /**
@@ -531,7 +576,7 @@ export type TaskStatus = Message<"n0stack.transaction.v1alpha1.TaskStatus"> & {
  * Use `create(TaskStatusSchema)` to create a new message.
  */
 export const TaskStatusSchema: GenMessage<TaskStatus> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 13);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 14);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.TaskStatus.State
@@ -593,7 +638,7 @@ export type TaskStatus_State = (typeof TaskStatus_State)[keyof typeof TaskStatus
  * Describes the enum n0stack.transaction.v1alpha1.TaskStatus.State.
  */
 export const TaskStatus_StateSchema: GenEnum<TaskStatus_State> = /*@__PURE__*/
-  enumDesc(file_n0stack_transaction_v1alpha1_task, 13, 0);
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 14, 0);
 
 /**
  * Runs many requests as one transaction: all of them happen, or none.

@@ -1,0 +1,59 @@
+import { clone, create } from "@bufbuild/protobuf";
+import {
+  type BlockStorage,
+  BlockStorageSchema,
+  CreateBlockStorageRequestSchema,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  BLOCK_STORAGE_URL,
+  COPY_FROM,
+  FETCH_FROM,
+  REQUEST_NODE_OF_BLOCK_STORAGE,
+} from "../../core/annotations.ts";
+import { annotationsOn, type Difference, differencesIn } from "../../core/resource/differences.ts";
+import type { MakeRequest } from "./sizes.ts";
+
+type Annotations = { readonly [key: string]: string };
+
+/** The annotations that say what a block storage was made from. */
+const SOURCES = [FETCH_FROM, COPY_FROM];
+
+/**
+ * What a request to make the block storage asks for, and is not so.
+ *
+ * @param source The annotations that say what the request makes it from. None for an empty one: that says nothing
+ *   about what is in it today.
+ */
+export function differencesOf(
+  { name, annotations, labels, requestBytes, limitBytes }: MakeRequest,
+  source: Annotations,
+  present: BlockStorage,
+): readonly Difference[] {
+  const seen = clone(BlockStorageSchema, present);
+  const isCompared = (key: string) =>
+    key !== BLOCK_STORAGE_URL && (!SOURCES.includes(key) || key in source);
+  const all = annotationsOn(
+    REQUEST_NODE_OF_BLOCK_STORAGE,
+    present.nodeName,
+    only(withBase(present), isCompared),
+    only({ ...annotations, ...source }, isCompared),
+  );
+  seen.annotations = all.present;
+  const wanted = create(BlockStorageSchema, {
+    ...{ name, requestBytes, limitBytes },
+    annotations: all.wanted,
+    labels: { ...(labels ?? present.labels) },
+  });
+  return differencesIn(CreateBlockStorageRequestSchema, BlockStorageSchema, wanted, seen);
+}
+
+/** An older version did not note from which image it was made, but of which block storage it is an overlay. */
+function withBase({ annotations, baseBlockStorageName }: BlockStorage): Annotations {
+  return baseBlockStorageName === ""
+    ? annotations
+    : { [COPY_FROM]: baseBlockStorageName, ...annotations };
+}
+
+function only(annotations: Annotations, isKept: (key: string) => boolean): Annotations {
+  return Object.fromEntries(Object.entries(annotations).filter(([key]) => isKept(key)));
+}
