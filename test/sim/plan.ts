@@ -67,8 +67,6 @@ export interface Scale {
   readonly ops: number;
   readonly nodes: number;
   readonly clients: number;
-  /** RPCs that are not drawn. */
-  readonly without?: readonly string[];
 }
 
 /** The number of calls in one round. */
@@ -77,9 +75,7 @@ const WEIGHTS = Object.fromEntries(Object.entries(CALLS).map(([rpc, { weight }])
 
 /** Everything that is done to the control plane, from the seed alone. */
 export function* planRounds(seed: number, scale: Scale): Generator<Round> {
-  const { ops, nodes, clients, without = [] } = scale;
-  const drawn = Object.entries(WEIGHTS).filter(([rpc]) => !without.includes(rpc));
-  const weights = Object.fromEntries(drawn);
+  const { ops, nodes, clients } = scale;
   let index = 0;
   for (let number = 0, left = ops; left > 0; number++, left -= ROUND_CALLS) {
     const dice = newDice(`round ${number} of ${seed}`);
@@ -90,7 +86,7 @@ export function* planRounds(seed: number, scale: Scale): Generator<Round> {
     const items: Item[] = [];
     for (let i = 0; i < Math.min(left, ROUND_CALLS); i++) {
       const atMs = dice.chance(0.8) ? soonAfter() : dice.between(0, lengthMs);
-      items.push({ index: index++, atMs, ...planCall(dice, clients, weights) });
+      items.push({ index: index++, atMs, ...planCall(dice, clients) });
     }
     // The first one builds something up.
     const faults = number === 0 ? 0 : dice.below(14);
@@ -103,13 +99,13 @@ export function* planRounds(seed: number, scale: Scale): Generator<Round> {
   }
 }
 
-function planCall(dice: Dice, clients: number, weights: Readonly<Record<string, number>>) {
+function planCall(dice: Dice, clients: number) {
   const seedOfCall = () => {
     const seed = dice.below(2 ** 31);
     return { seed, project: PROJECTS[seed % PROJECTS.length]! };
   };
   return {
-    rpc: dice.weighted(weights),
+    rpc: dice.weighted(WEIGHTS),
     client: dice.below(clients),
     ...seedOfCall(),
     timeoutMs: dice.pick([2_000, 30_000, 60_000, 120_000]),

@@ -75,8 +75,7 @@ export class Segments extends Pushes {
     const table = this.#tables.get(key);
     // Nobody is on the network: it went from the node with its last guest.
     if (table === undefined) return;
-    const link = table.links.get(nodeName) ?? table.link(nodeName);
-    link.base = undefined;
+    table.link(nodeName).base = undefined;
     await this.again({ nodeName, key }, PUSH_TIMEOUT_MS, signal);
   }
 
@@ -85,13 +84,10 @@ export class Segments extends Pushes {
     if (!this.isStarted) return;
     for (const [key, table] of this.#tables) {
       if (nodeName === undefined) {
-        // Also one with nobody elsewhere any more: an earlier process may not have told it so.
-        for (const { nodeName: its } of table.members) {
-          if (its !== "" && !table.links.has(its)) table.link(its);
-        }
         this.#mark(key, table);
       } else {
-        if (table.isFor(nodeName) && !table.links.has(nodeName)) table.link(nodeName);
+        table.doubt(nodeName);
+        if (table.isFor(nodeName)) table.link(nodeName);
         if (table.links.has(nodeName)) this.mark([{ nodeName, key }]);
       }
     }
@@ -187,7 +183,7 @@ export class Segments extends Pushes {
         if (message.forgotten !== true) return false;
         // Its guest may have come meanwhile.
         if (table.isFor(nodeName)) return true;
-        table.links.delete(nodeName);
+        table.unlink(nodeName);
         if (table.isEmpty) this.#tables.delete(key);
         return false;
       case Outcome.ALL_NEEDED:

@@ -28,8 +28,10 @@ export class Table {
   readonly #members = new Map<string, InterfaceReservation>();
   /** The number of interfaces on each node. */
   readonly #onNode = new Map<string, number>();
-  /** The nodes that have the table, or have had it. */
+  /** The nodes that have the table, or may have it. */
   readonly links = new Map<string, Link>();
+  /** The nodes that are known to have nothing of it. Others may have what an earlier process told them. */
+  readonly #without = new Set<string>();
 
   constructor(ref: Ref, generation: number) {
     this.ref = ref;
@@ -78,18 +80,34 @@ export class Table {
     return isSpread && this.isOn(nodeName);
   }
 
-  /** The nodes to which something of it must be brought. */
+  /**
+   * The nodes to which something of it must be brought. A node that needs nothing and may have something is told to
+   * forget it: an agent keeps its tables also while the network is not on its node, and uses them when it comes back.
+   */
   nodeNames(): string[] {
     for (const nodeName of this.#onNode.keys()) {
-      if (!this.links.has(nodeName) && this.isFor(nodeName)) this.link(nodeName);
+      const isKnown = this.links.has(nodeName) || this.#without.has(nodeName);
+      if (!isKnown || this.isFor(nodeName)) this.link(nodeName);
     }
     return [...this.links.keys()];
   }
 
   link(nodeName: string): Link {
-    const link = { base: undefined, changed: new Set<string>() };
+    const link = this.links.get(nodeName) ?? { base: undefined, changed: new Set<string>() };
     this.links.set(nodeName, link);
+    this.#without.delete(nodeName);
     return link;
+  }
+
+  /** The node has forgotten the table. */
+  unlink(nodeName: string): void {
+    this.links.delete(nodeName);
+    this.#without.add(nodeName);
+  }
+
+  /** What the node has is not known any more. */
+  doubt(nodeName: string): void {
+    this.#without.delete(nodeName);
   }
 
   /** What the node does not have yet. The link forgets the changes: they are on their way. */
