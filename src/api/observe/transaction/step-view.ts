@@ -27,6 +27,12 @@ export function stepsOf(api: Api, header: TransactionHeader, rows: readonly Step
   });
 }
 
+/** Whether it acts or is undone, by a row in the memory of the process that runs it. */
+export function isBusy(header: TransactionHeader, row: StepRow): boolean {
+  const state = stateOf(header, row);
+  return state === State.ACTING || state === State.UNDOING;
+}
+
 function toWire(api: Api, header: TransactionHeader, row: StepRow): Step {
   const state = stateOf(header, row);
   const isStuck = isStuckAt(header, row);

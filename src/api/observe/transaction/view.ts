@@ -5,8 +5,6 @@ import { keyText } from "../../../datastore/key.ts";
 import {
   type AskerSchema,
   Phase,
-  Step_State as State,
-  type Step,
   type Transaction,
   TransactionSchema,
   type WaitSchema,
@@ -24,7 +22,7 @@ import { defined } from "../../../util/defined.ts";
 import { formatPlace } from "../../iam/access/place.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { placeOfTransaction } from "./place.ts";
-import { stepsOf } from "./step-view.ts";
+import { isBusy, stepsOf } from "./step-view.ts";
 
 /** A transaction from the journal or, with `live`, from the memory of this process. */
 export interface Seen {
@@ -44,12 +42,18 @@ export const PHASE_OF: Readonly<Record<TransactionState, Phase>> = {
 
 /** As clients see it, with its steps. */
 export async function toWire(api: Api, seen: Seen): Promise<Transaction> {
+  const transaction = await withoutSteps(api, seen);
+  transaction.steps = stepsOf(api, seen.header, seen.rows);
+  return transaction;
+}
+
+/** As clients see it that ask for less than its steps: a transaction of tasks can have very many. */
+export async function withoutSteps(api: Api, seen: Seen): Promise<Transaction> {
   const { header, live } = seen;
   const { id, kind, state, reason, error = "", hinderedBySeq, asker, guards } = header;
   const isHindered = hinderedBySeq !== undefined || state === "needs_operator";
   const cancel = header.cancel ?? live?.cancelled;
-  const steps = stepsOf(api, header, seen.rows);
-  const wait = live === undefined ? undefined : await waitOf(api, header, steps, live);
+  const wait = live === undefined ? undefined : await waitOf(api, seen, live);
   return create(TransactionSchema, {
     id,
     rpc: kind,
@@ -59,7 +63,6 @@ export async function toWire(api: Api, seen: Seen): Promise<Transaction> {
     error: isHindered ? (reason ?? "") : error,
     hindrance: isHindered ? error : "",
     nodes: [...(nodesOf(seen.rows).nodes ?? header.nodes ?? [])],
-    steps,
     asker: askerToWire(asker),
     ...timeOf("finishedAt", header.finishedAtMs),
     ...timeOf("deadlineAt", header.deadlineAtMs),
@@ -87,14 +90,10 @@ type WaitInit = MessageInitShape<typeof WaitSchema>;
 
 async function waitOf(
   api: Api,
-  header: TransactionHeader,
-  steps: readonly Step[],
-  { waiting, rows }: LiveTransaction,
+  { header, rows }: Seen,
+  { waiting }: LiveTransaction,
 ): Promise<WaitInit | undefined> {
-  if (waiting === undefined) {
-    // A step that only writes records waits for no node, whatever its records are about.
-    return nodeWaitOf(steps.filter((_, i) => api.engine.registry.actsOnNode(rows[i]!)));
-  }
+  if (waiting === undefined) return nodeWaitOf(api, header, rows);
   const since = timestampFromMs(waiting.sinceMs);
   switch (waiting.for) {
     case "lock": {
@@ -137,12 +136,16 @@ async function isOfSamePlace(api: Api, own: TransactionHeader, id: string): Prom
 }
 
 /** A step has asked a node and has no answer yet. */
-function nodeWaitOf(steps: readonly Step[]): WaitInit | undefined {
-  const step = steps.findLast(
-    ({ state, node }) => node !== "" && (state === State.ACTING || state === State.UNDOING),
+function nodeWaitOf(
+  api: Api,
+  header: TransactionHeader,
+  rows: readonly StepRow[],
+): WaitInit | undefined {
+  const row = rows.findLast(
+    // A step that only writes records waits for no node, whatever its records are about.
+    (one) => isBusy(header, one) && api.engine.registry.actsOnNode(one) && nodeOf(one),
   );
-  if (step === undefined) return undefined;
-  const since = step.undo?.startedAt ?? step.startedAt;
-  const value = { node: step.node, step: step.name };
-  return { ...defined({ since }), cause: { case: "node", value } };
+  if (row === undefined) return undefined;
+  const since = timestampFromMs(row.undo?.startedAtMs ?? row.startedAtMs);
+  return { since, cause: { case: "node", value: { node: nodeOf(row) ?? "", step: row.name } } };
 }

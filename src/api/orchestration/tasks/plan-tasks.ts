@@ -13,6 +13,7 @@ import {
   RunTasksRequestSchema,
 } from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { nodeOf, type StepRow, subjectOf } from "../../../transaction/journal.ts";
+import type { LiveTransaction } from "../../../transaction/live.ts";
 import type { StepRegistry } from "../../../transaction/registry.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { AMOUNTS } from "../../core/quota/amounts.ts";
@@ -53,10 +54,10 @@ export async function planTasks(
   const request = create(RunTasksRequestSchema, { tasks, parallel: 1 });
   const inPlan = { ...call, responseHeader: new Headers() };
   const live = planning.api.engine.live;
-  const seen = new Map<string, { readonly rpc: string; readonly rows: readonly StepRow[] }>();
+  const seen = new Map<string, LiveTransaction>();
   const stop = live.onChange((id) => {
     const one = live.find(id);
-    if (one !== undefined) seen.set(id, { rpc: one.header.kind, rows: one.rows });
+    if (one !== undefined) seen.set(id, one);
   });
   const differences = new Map<string, readonly Difference[]>();
   const { transactionId, tasks: statuses } = await runTasks(
@@ -75,7 +76,10 @@ export async function planTasks(
       differences: [...(differences.get(status.name) ?? [])],
     })),
     finals: plannedSteps(registry, rows.filter(isFinal)),
-    others: others.map(([, { rpc, rows }]) => ({ rpc, steps: plannedSteps(registry, rows) })),
+    others: others.map(([, { header, rows }]) => ({
+      rpc: header.kind,
+      steps: plannedSteps(registry, rows),
+    })),
     changes: await changesOf(api, call, planning.layer),
     uses: usesOf(api, planning.api, call),
     restsOn: restsOn(api, call, planning.layer),

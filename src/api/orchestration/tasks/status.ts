@@ -26,18 +26,26 @@ import {
 } from "../../core/saga/tasks/task-steps.ts";
 import type { Methods } from "./methods.ts";
 
-/** The tasks of a transaction, as its journal has them. None for a transaction without tasks. */
+/**
+ * The tasks of a transaction, as its journal has them. None for a transaction without tasks.
+ *
+ * @param isAsked by the name and the rows of a task.
+ */
 export function statusesOf(
   methods: Pick<Methods, "find">,
   header: TransactionHeader,
   rows: readonly StepRow[],
+  isAsked: (task: string, its: readonly StepRow[]) => boolean = () => true,
 ): TaskStatus[] {
   const list = rows.find(({ name }) => name === listTasks.name);
   if (list === undefined) return [];
   const { tasks } = list.input as { readonly tasks: readonly ListedTask[] };
   const rowsOf = Map.groupBy(rows, ({ task = "" }) => task);
   const ended = new Map([...rows.flatMap((row) => row.ended ?? []), ...(header.ended ?? [])]);
-  return tasks.map((task) => statusOf(methods, header, task, rowsOf.get(task.name) ?? [], ended));
+  return tasks.flatMap((task) => {
+    const its = rowsOf.get(task.name) ?? [];
+    return isAsked(task.name, its) ? [statusOf(methods, header, task, its, ended)] : [];
+  });
 }
 
 function statusOf(

@@ -45,6 +45,9 @@ export class TaskSet {
   /** The keys that the header in the journal does not name yet. */
   readonly #fresh = new Set<string>();
   readonly #contributions: Contribution[] = [];
+  readonly #committed = new Set<string>();
+  /** The keys of all their deletes, and maybe of some that are no more. */
+  readonly #deletes = new Set<string>();
   /** The objects that committed tasks delete, each with its task. */
   readonly #going = new Map<string, string>();
   /** The same of tasks that have not committed. */
@@ -89,7 +92,7 @@ export class TaskSet {
   }
 
   hasCommitted(task: string): boolean {
-    return this.#contributions.some((one) => one.task === task);
+    return this.#committed.has(task);
   }
 
   /** Says why the task failed, for everybody who looks at the transaction. */
@@ -105,15 +108,24 @@ export class TaskSet {
   }
 
   add(contribution: Contribution): void {
-    const written = new Set(contribution.written);
-    // What a later task writes again stays.
+    this.#keep(contribution.written.filter((key) => this.#deletes.has(key)));
+    this.#contributions.push(contribution);
+    this.#committed.add(contribution.task);
+    for (const key of contribution.deletes) this.#deletes.add(key);
+    for (const [ref, task] of this.#wanted) {
+      if (task !== contribution.task) continue;
+      this.#going.set(ref, task);
+      this.#wanted.delete(ref);
+    }
+  }
+
+  /** What a later task writes again stays. */
+  #keep(rewritten: readonly string[]): void {
+    if (rewritten.length === 0) return;
     for (const [i, one] of this.#contributions.entries()) {
-      const deletes = one.deletes.filter((key) => !written.has(key));
+      const deletes = one.deletes.filter((key) => !rewritten.includes(key));
       if (deletes.length < one.deletes.length) this.#contributions[i] = { ...one, deletes };
     }
-    this.#contributions.push(contribution);
-    for (const [ref, task] of this.#wanted)
-      if (task === contribution.task) this.#going.set(ref, task);
   }
 
   /** Counts once the task has committed. */
@@ -131,6 +143,7 @@ export class TaskSet {
     await this.tx.undoTask(task);
     const kept = this.#contributions.filter((one) => one.task !== task);
     this.#contributions.splice(0, Infinity, ...kept);
+    this.#committed.delete(task);
     for (const map of [this.#going, this.#wanted]) {
       for (const [ref, deleter] of map) if (deleter === task) map.delete(ref);
     }
