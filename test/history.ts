@@ -3,12 +3,17 @@ import { keptRequests } from "../src/api/core/idempotency/kept-request.ts";
 import { BUILT_IN_ROLES } from "../src/api/iam/access/built-in-roles.ts";
 import { resources } from "../src/api/resources.ts";
 import { layout } from "../src/api/scope-migration.ts";
-import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
+import {
+  changesCollection,
+  stepCollection,
+  transactionCollection,
+} from "../src/datastore/datastore-journal.ts";
 import { referenceGuards } from "../src/datastore/references.ts";
 
 const PREFIXES = [
   transactionCollection,
   stepCollection,
+  changesCollection,
   keptRequests,
   auditEvents,
   referenceGuards,

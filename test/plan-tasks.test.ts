@@ -1,7 +1,9 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import {
   type PlanTasksResponse,
+  type RunTasksRequestSchema,
   TaskService,
 } from "../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { nodeOf, subjectOf } from "../src/transaction/journal.ts";
@@ -17,9 +19,9 @@ function planning(world: World, plans: PlanTasksResponse[]): World {
   const { runTasks } = TaskService.method;
   return through(world, (unary) => async (method, signal, timeoutMs, header, input) => {
     if (method.name === runTasks.name) {
-      const { tasks } = input as { tasks: never };
+      const { parallel: _, ...asked } = input as MessageInitShape<typeof RunTasksRequestSchema>;
       const before = await world.residue();
-      const plan = await unary(TaskService.method.planTasks, signal, timeoutMs, header, { tasks });
+      const plan = await unary(TaskService.method.planTasks, signal, timeoutMs, header, asked);
       plans.push(plan.message as PlanTasksResponse);
       expect(await world.residue()).toEqual(before);
     }

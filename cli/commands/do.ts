@@ -12,6 +12,7 @@ import type { CliContext } from "../context.ts";
 import { newAnswers, requestOf } from "../do/answers.ts";
 import { planAtomic } from "../do/atomic/plan.ts";
 import { attach, runAtomic } from "../do/atomic/run-atomic.ts";
+import { undo } from "../do/atomic/undo.ts";
 import type { Checked, Task, TaskText } from "../do/check.ts";
 import { checkTasks } from "../do/check.ts";
 import { fillOutputs } from "../do/outputs.ts";
@@ -39,6 +40,9 @@ interface Flags {
   readonly atomic?: true;
   readonly plan?: true;
   readonly attach?: string;
+  readonly undo?: string;
+  readonly discardData?: true;
+  readonly yes?: true;
   readonly set?: readonly string[];
   readonly values?: readonly string[];
 }
@@ -60,6 +64,15 @@ export function doCommand(cli: CliContext): Command {
       "print what --atomic would do, and change nothing; exit with 3 if that is anything",
     )
     .option("--attach <id>", "show a transaction of tasks again, until it ends")
+    .option(
+      "--undo <id>",
+      "take back a committed transaction, after a question, as n0cli tx undo does",
+    )
+    .option(
+      "--discard-data",
+      "with --undo: the data of block storages that it has made may be lost",
+    )
+    .option("--yes", "with --undo: without a question")
     .option("--check", "check the files and run nothing")
     .option("--set <name=value>", "the value of a parameter; repeatable", collect)
     .option("--values <file>", "a YAML file of values of parameters; repeatable", collect)
@@ -71,6 +84,7 @@ export function doCommand(cli: CliContext): Command {
     "do --atomic examples/boot-vm.yaml",
     "do --plan examples/boot-vm.yaml",
     "do --attach 0199c2f3a1b4-3f2a9c10-77e1",
+    "do --undo 0199c2f3a1b4-3f2a9c10-77e1 --plan",
     "do web-servers.yaml --values lab.yaml --set count=3",
     "do --schema > do.schema.json",
   ]);
@@ -86,6 +100,12 @@ export function doCommand(cli: CliContext): Command {
       await attach(cli, flags.attach);
       return;
     }
+    if (flags.undo !== undefined) {
+      if (files.length > 0 || flags.atomic) throw new CliError("--undo takes an id and no files");
+      await undo(cli, flags.undo, flags, flags.parallel);
+      return;
+    }
+    if (flags.discardData || flags.yes) throw new CliError("--discard-data and --yes need --undo");
     if (files.length === 0) throw new CliError("name a file with tasks, or - for standard input");
     const texts = await readTexts(cli, files);
     const given = { values: await readValues(flags.values ?? []), set: flags.set ?? [] };

@@ -12,6 +12,7 @@ import {
 } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
+import { type UndoFlags, undo } from "../do/atomic/undo.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
 import { getTransaction, printTransaction, watchTransactions } from "../transaction/calls.ts";
@@ -88,6 +89,23 @@ export function giveUpCommand(cli: CliContext): Command {
     if (stuck !== undefined) cli.say(warning(stuck, "remains"));
     await printTakenUp(cli, transaction ?? create(TransactionSchema));
   });
+}
+
+export function undoCommand(cli: CliContext): Command {
+  const command = new Command("undo")
+    .description(
+      "take back what a committed transaction has changed: show how, ask, and do it as one transaction",
+    )
+    .argument("<id>")
+    .option("--plan", "only show what would happen; exit with 3 if that is anything")
+    .option("--discard-data", "the data of block storages that it has made may be lost")
+    .option("--yes", "without a question");
+  withExamples(command, [
+    "tx list --since 1h",
+    "tx undo 0199c2f3a1b4-3f2a9c10-77e1 --plan",
+    "tx undo 0199c2f3a1b4-3f2a9c10-77e1 --discard-data --yes",
+  ]);
+  return command.action(async (id: string, flags: UndoFlags) => await undo(cli, id, flags));
 }
 
 function warning({ name, leaves }: Step, stays: string): string {

@@ -10,7 +10,7 @@ import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { groupCommand } from "../rpc-command.ts";
 import { getTransaction, printTransaction } from "../transaction/calls.ts";
-import { cancelCommand, giveUpCommand, retryCommand } from "./tx-change.ts";
+import { cancelCommand, giveUpCommand, retryCommand, undoCommand } from "./tx-change.ts";
 import { listCommand } from "./tx-list.ts";
 import { watchCommand } from "./tx-watch.ts";
 
@@ -25,6 +25,7 @@ export function transactionCommand(cli: CliContext) {
       completeIds(cancelCommand(cli), true),
       completeIds(retryCommand(cli), true),
       completeIds(giveUpCommand(cli), true),
+      completeIds(undoCommand(cli), false),
     ],
     ["tx list --open", "tx list --since 24h", "tx show ID", "tx cancel ID"],
   );

@@ -1,7 +1,11 @@
 import { expect, test } from "vitest";
 import { GiB, prepareDisk, prepareImage, webRequest } from "../../test/scenario.ts";
 import { newWorld } from "../../test/world.ts";
-import { stepCollection, transactionCollection } from "../datastore/datastore-journal.ts";
+import {
+  changesCollection,
+  stepCollection,
+  transactionCollection,
+} from "../datastore/datastore-journal.ts";
 import { referenceGuards, references } from "../datastore/references.ts";
 import { sessionCollection } from "../datastore/sessions.ts";
 import { keptRequests } from "./core/idempotency/kept-request.ts";
@@ -19,6 +23,7 @@ const OF_THE_ENGINE = [
   sessionCollection,
   transactionCollection,
   stepCollection,
+  changesCollection,
   keptRequests,
   references,
   referenceGuards,

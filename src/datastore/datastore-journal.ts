@@ -26,6 +26,29 @@ export const stepCollection = jsonCollection<Row<StepRow>>("transaction_step", j
 /** One record for each transaction that is not at rest, so that the start need not read the history. */
 export const openCollection = jsonCollection<Row<Record<string, never>>>("transaction_open");
 
+/**
+ * By transaction: what it has changed of the objects that users undo. It is written with the commit, and stays as long
+ * as the header does. One of an older version has no such record.
+ */
+export const changesCollection = jsonCollection<Row<TransactionChanges>>(
+  "transaction_changes",
+  journaled,
+);
+
+/** A record before and after, in base64; null for none. */
+export type RecordChange = {
+  readonly key: string;
+  readonly before: string | null;
+  readonly after: string | null;
+};
+
+export type TransactionChanges = {
+  /** In the order in which the transaction changed them. With other kinds only their keys. */
+  readonly records: readonly RecordChange[];
+  /** The kinds of the other objects that it has changed. */
+  readonly otherKinds: readonly string[];
+};
+
 type Row<T> = T & { readonly [key: string]: Json | undefined };
 
 /** The journal. It is in the same datastore as the records, so that one batch writes both at a commit. */

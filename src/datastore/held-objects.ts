@@ -9,6 +9,9 @@ import { referenceWrites } from "./references.ts";
 /** What must be true of the place of a new object, such as its project, when the object is written. */
 export type ForNew = (ref: Ref) => Writes;
 
+/** Encodes a record when somebody asks for it. */
+type Encoding = () => Uint8Array;
+
 /** Writes objects through their held keys, so that no object is written without its key. */
 export class HeldObjects implements Held {
   readonly #keys: Set<string>;
@@ -16,6 +19,8 @@ export class HeldObjects implements Held {
   readonly #releases: (() => Promise<void>)[];
   readonly #forNew: ForNew;
   #released: Promise<void> | undefined;
+  /** By key, the records before the first write to them; undefined for one that did not exist. */
+  readonly #before = new Map<string, Encoding | undefined>();
 
   constructor(
     keys: readonly string[],
@@ -68,6 +73,7 @@ export class HeldObjects implements Held {
   ): Writes {
     const key = of.key(name);
     this.#assertHeld(key);
+    this.note(of, key, before);
     const written = { puts: [{ key, value: bytes }] };
     const references = referenceWrites(of, key, before, value);
     return before === undefined
@@ -78,7 +84,22 @@ export class HeldObjects implements Held {
   remove<T, F extends Part>(of: Collection<T, F>, name: NoInfer<F>, before: T): Writes {
     const key = of.key(name);
     this.#assertHeld(key);
+    this.note(of, key, before);
     return merge(remove(of, name), referenceWrites(of, key, before, undefined));
+  }
+
+  /**
+   * Notes that the transaction changes a record, and how it was before. What is written through the held keys is noted
+   * by that. @param before undefined for a new one.
+   */
+  note<T>(of: Pick<Collection<T>, "encode">, key: string, before: T | undefined): void {
+    if (this.#before.has(key)) return;
+    this.#before.set(key, before === undefined ? undefined : () => of.encode(before));
+  }
+
+  /** The noted records by key, in the order of their first notes, as they were before; undefined for none. */
+  noted(): ReadonlyMap<string, Encoding | undefined> {
+    return this.#before;
   }
 
   release(): Promise<void> {

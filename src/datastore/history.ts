@@ -1,7 +1,7 @@
 import { isAtRest, type TransactionHeader } from "../transaction/journal.ts";
 import { defined } from "../util/defined.ts";
 import type { Datastore } from "./datastore.ts";
-import { stepCollection, transactionCollection } from "./datastore-journal.ts";
+import { changesCollection, stepCollection, transactionCollection } from "./datastore-journal.ts";
 import { Records } from "./records.ts";
 
 /** The number of transactions that one batch removes. */
@@ -26,7 +26,10 @@ export async function pruneHistory(datastore: Datastore, beforeMs: number): Prom
     const steps = await Promise.all(
       resting.map(({ value }) => records.list(stepCollection, [value.id])),
     );
-    const deletes = [...resting, ...steps.flat()].map(({ key }) => key);
+    const deletes = [
+      ...[...resting, ...steps.flat()].map(({ key }) => key),
+      ...resting.map(({ value }) => changesCollection.key(value.id)),
+    ];
     if (deletes.length > 0) await datastore.batch({ deletes });
     forgotten += resting.length;
     if (old.length < BATCH_MAX) return forgotten;

@@ -23,7 +23,8 @@ export interface Reference {
 
 const partsOf = ({ kind, scope, name }: Ref) => [kind, scope, name] as const;
 
-function keyOf({ from, to }: Reference): string {
+/** The key of a reference. */
+export function referenceKey({ from, to }: Reference): string {
   return references.key(...partsOf(to), ...partsOf(from));
 }
 
@@ -52,7 +53,7 @@ export function referenceKeys<T>(
 ): string[] {
   const from = refOfKey(key);
   if (object === undefined || of.refersTo === undefined || from === undefined) return [];
-  return [...new Set(of.refersTo(object, from).map((to) => keyOf({ from, to })))];
+  return [...new Set(of.refersTo(object, from).map((to) => referenceKey({ from, to })))];
 }
 
 /** The writes of references that belong to a write of an object. `undefined` stands for no object. */

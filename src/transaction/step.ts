@@ -1,4 +1,5 @@
 import type { Json } from "../util/json.ts";
+import type { Ref } from "../util/ref.ts";
 
 /** What a step gets in addition to its input. */
 export interface StepScope {
@@ -91,6 +92,8 @@ export interface Retriable<C, I extends Json> {
   act(context: C, input: I, scope: StepScope): Promise<void>;
   /** Like `leaves` of a step, for an act that an operator gives up. */
   leaves?(input: I): string;
+  /** The object that the act writes or deletes, and how it is then: the bytes of its record in base64, null for none. */
+  settles?(input: I): { readonly ref: Ref; readonly after: string | null };
 }
 
 /** A retriable step with its input, as a saga passes it to `commit`. `later` makes it. */

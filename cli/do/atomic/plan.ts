@@ -19,12 +19,19 @@ import { wireTask } from "./wire-task.ts";
 /** Prints what running the tasks would do, as one transaction. The exit code says whether that is anything. */
 export async function planAtomic(cli: CliContext, { tasks }: Checked): Promise<void> {
   const request = create(PlanTasksRequestSchema, { tasks: [...tasks.values()].map(wireTask) });
-  const plan = await callUnary(cli, TaskService.method.planTasks, request);
+  await printPlan(cli, await callUnary(cli, TaskService.method.planTasks, request));
+}
+
+/** Prints the plan as the data of the command. The exit code says whether it would change anything. */
+export async function printPlan(cli: CliContext, plan: PlanTasksResponse): Promise<void> {
   const format = cli.flags().output;
   if (format === "json" || format === "jsonl" || format === "yaml") {
     const json = messageToJson(PlanTasksResponseSchema, plan);
     cli.io.stdout.print(await formatValue(format, json));
-  } else cli.io.stdout.print(planText(plan));
+  } else {
+    const end = `${counted(plan.tasks.length, "task")}. Nothing was changed.\n`;
+    cli.io.stdout.print(`${planText(plan)}${end}`);
+  }
   const different = plan.tasks.filter(({ differences }) => differences.length > 0);
   if (different.length > 0) {
     cli.say(`It would be refused: ${counted(different.length, "object")} of it exist and differ`);
@@ -32,7 +39,8 @@ export async function planAtomic(cli: CliContext, { tasks }: Checked): Promise<v
   } else cli.exitCode = plan.changes.length === 0 ? EXIT.done : EXIT.findings;
 }
 
-function planText(plan: PlanTasksResponse): string {
+/** In lines, for people. */
+export function planText(plan: PlanTasksResponse): string {
   const { tasks, finals, others, changes, uses } = plan;
   const lines = [
     ...tasks.flatMap(taskLines),
@@ -45,7 +53,6 @@ function planText(plan: PlanTasksResponse): string {
     ...(changes.length === 0 ? ["Nothing would change."] : ["Then:"]),
     ...changes.map(({ effect, kind, name }) => `  ${SIGNS[effect]} ${kind}/${name}`),
     ...uses.map(({ amount, before, after }) => `  ${amount} of the project: ${before} -> ${after}`),
-    `${counted(tasks.length, "task")}. Nothing was changed.`,
   ];
   return lines.map((line) => `${line}\n`).join("");
 }

@@ -94,6 +94,7 @@ export function recordSteps<T extends Ownable>(
   const settle: Retriable<SagaContext, Settlement> = {
     name: `${kind}.settle_record`,
     ...older<Settlement>(),
+    settles: ({ ref, after }) => ({ ref, after }),
     act: (context, { ref, after }, { transactionId }) =>
       replaceOwn(
         context,

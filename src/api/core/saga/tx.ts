@@ -6,6 +6,7 @@ import type { Later } from "../../../transaction/step.ts";
 import type { Transaction } from "../../../transaction/transaction.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Api, SagaContext, Tx } from "../context.ts";
+import { changesWritten } from "./changes.ts";
 
 declare const answered: unique symbol;
 
@@ -46,7 +47,9 @@ export type CommitAnswer = (
   laters: readonly Later[],
 ) => Promise<void>;
 
-/** @param commitAnswer Default: keeps the answer for a client that repeats the request. */
+/**
+ * @param commitAnswer Default: keeps the answer for a client that repeats the request, and what has changed for an undo.
+ */
 export function answeringTx<A extends Api>(
   tx: CommittingTx<A>,
   commitAnswer: CommitAnswer = keepingAnswer(tx),
@@ -82,7 +85,8 @@ function keepingAnswer(tx: CommittingTx): CommitAnswer {
   const { attempt } = tx.context;
   return async (value, encoded, writes, laters) => {
     const kept = attempt === undefined ? {} : attempt.answered(value, encoded);
-    await tx.commit(merge(writes, kept), ...laters);
+    const changes = await changesWritten(tx, writes, laters);
+    await tx.commit(merge(writes, kept, changes), ...laters);
   };
 }
 

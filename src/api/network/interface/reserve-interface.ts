@@ -57,6 +57,7 @@ export async function reserveNetworkInterface(
       await throwUnlessStanding(tx, found, () => differencesOf(request, present));
       return await tx.answer(await toWire(api, network.value, ref.scope));
     }
+    tx.context.held.note(interfaces, key, undefined);
     await reserveUntilFree(api, request, async (taken) => {
       using chosen = await chooseInterface(api, network, {
         ...request,
@@ -113,6 +114,7 @@ export async function releaseNetworkInterface(
         { resource: formatRef(ref) },
       );
     }
+    tx.context.held.note(interfaces, key, stored.value);
     return await tx.answer(
       DONE,
       releaseInterface(ref, stored.value),

@@ -9,7 +9,7 @@ import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
-import { isGoing, willDelete } from "../../core/saga/tasks/going.ts";
+import { isGoing, isRecordGoing, willDelete } from "../../core/saga/tasks/going.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { usedElsewhere } from "../../core/sharing.ts";
@@ -37,7 +37,8 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
     // Those of virtual machines that go in the same transaction stay until their taps are gone.
     const going = reserved.filter((one) => isGuestGoing(api, one));
     const staying = reserved.filter((one) => !going.includes(one));
-    const byProject = byProjects(api, ref, staying);
+    const kept = staying.filter((one) => !isRecordGoing(interfaces.key(ref, one.name)));
+    const byProject = byProjects(api, ref, kept);
     const own = byProject.get(ref.scope) ?? [];
     if (own.length > 0) {
       const some = own.slice(0, 5).map((i) => `"${i.name}"`);
@@ -49,6 +50,9 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
     }
     if (byProject.size > 0) throw usedElsewhere(ref, "network", byProject.size);
     willDelete(ref);
+    for (const one of staying) {
+      if (one.owner === null) tx.context.held.note(interfaces, interfaces.key(ref, one.name), one);
+    }
     return await tx.answer(
       DONE,
       tx.context.held.remove(networks, ref, network),

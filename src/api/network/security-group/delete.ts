@@ -11,7 +11,7 @@ import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call, Tx } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
-import { isGoing, willDelete } from "../../core/saga/tasks/going.ts";
+import { staysReferrer, willDelete } from "../../core/saga/tasks/going.ts";
 import { refOf } from "../../core/scope.ts";
 import { throwIfUsedElsewhere } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
@@ -50,7 +50,7 @@ export async function getSecurityGroup(api: Api, ref: Ref): Promise<SecurityGrou
 }
 
 async function throwIfUsed(api: Api, ref: Ref): Promise<void> {
-  const users = (await referrersOf(api.records, ref)).filter((user) => !isGoing(user));
+  const users = (await referrersOf(api.records, ref)).filter((user) => staysReferrer(user, ref));
   const own = users.filter(({ scope }) => scope === ref.scope);
   if (own.length === 0) return await throwIfUsedElsewhere(api, ref, "security group");
   const words = new Map(api.kinds.map(({ kind, word }) => [kind, word]));

@@ -8,6 +8,7 @@ import { checkArgs, referencesIn } from "../../../util/template/check.ts";
 import { pathText } from "../../../util/template/walk.ts";
 import type { Kind } from "../../core/context.ts";
 import type { Resource } from "../../core/resource/resource.ts";
+import { isOfTasks } from "../../core/saga/changes.ts";
 import { changesSomething, type Methods } from "./methods.ts";
 
 /** A task whose method is known. */
@@ -90,9 +91,8 @@ function findMethod({ types, methods }: Known, { name, type, action }: WireTask,
 }
 
 /** Whether the method changes objects that a project holds and that give no rights. */
-export function canBeTask({ withProject, pending }: Kind, method: DescMethodUnary): boolean {
-  const isOfProject = withProject !== undefined && pending !== undefined;
-  return isOfProject && changesSomething(method) && !isLink(method);
+export function canBeTask(kind: Kind, method: DescMethodUnary): boolean {
+  return isOfTasks(kind) && changesSomething(method) && !isLink(method);
 }
 
 /** It changes no object, and answers a link that soon ends. */

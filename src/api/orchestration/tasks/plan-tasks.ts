@@ -44,14 +44,14 @@ export async function planTasks(
   types: Types,
   openPlanning: () => Promise<Planning>,
   call: Call,
-  { tasks }: PlanTasksRequest,
+  { tasks, undoOf, discardData }: PlanTasksRequest,
 ): Promise<PlanTasksResponse> {
   // A plan is as much work as a run, up to its acts.
   using _place = api.engine.admit(whereOf(call.values).project);
   await using planning = await openPlanning();
   const known: Known = { types, methods: planning.methods };
   // One at a time, so that two plans of one file are the same.
-  const request = create(RunTasksRequestSchema, { tasks, parallel: 1 });
+  const request = create(RunTasksRequestSchema, { tasks, undoOf, discardData, parallel: 1 });
   const inPlan = { ...call, responseHeader: new Headers() };
   const live = planning.api.engine.live;
   const seen = new Map<string, LiveTransaction>();

@@ -12,12 +12,14 @@ import { invalid, N0Error, withFacts } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { runTasks as runGraph } from "../../../util/run-graph.ts";
 import { type Answer, fillArgs } from "../../../util/template/fill.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runAmbient } from "../../core/saga/ambient.ts";
 import { runTaskSet } from "../../core/saga/saga.ts";
 import type { TaskSet } from "../../core/saga/tasks/task-set.ts";
 import { noteAnswer } from "../../core/saga/tasks/task-tx.ts";
 import { refOf } from "../../core/scope.ts";
+import type { Api } from "../../provisioning/context.ts";
+import { undoTasks } from "../undo/undo-tasks.ts";
 import { type CheckedTask, checkTasks, type Known, objectsAhead } from "./check.ts";
 import { changesSomething, nameOf } from "./methods.ts";
 import { isOfProject } from "./of-project.ts";
@@ -39,17 +41,13 @@ export async function runTasks(
   request: RunTasksRequest,
   onDifferent?: TaskSet["onDifferent"],
 ): Promise<RunTasksResponse> {
-  const tasks = checkTasks(known, request.tasks);
-  const ahead = objectsAhead(known, tasks.values());
-  const keys = ahead.map(({ kind, name }) =>
-    kind.collection.key(refOf(call, kind.collection, name)),
-  );
+  const prepared = await prepare(api, known, call, request);
   const begun = Promise.withResolvers<string>();
   const method = TaskService.method.runTasks;
   const early = (transactionId: string) => create(RunTasksResponseSchema, { transactionId });
   const options = {
     method,
-    keys: [...new Set(keys)],
+    keys: prepared.keys,
     ...(request.detach ? { answersEarly: early } : {}),
   };
   // Nobody who hangs up may stop it. A cancel and the end of the process do.
@@ -57,6 +55,9 @@ export async function runTasks(
   const own = { ...rest, signal: new AbortController().signal };
   const running = runTaskSet(api, own, options, async (tx, set) => {
     await throwIfMoved(api, call, request.restsOn);
+    // What an undo rests on cannot change any more under the keys.
+    const isUndo = request.undoOf !== "";
+    const { tasks } = isUndo ? await prepare(api, known, call, request) : prepared;
     begun.resolve(tx.id);
     set.onDifferent = onDifferent;
     await new TaskRun(known, call, set, tasks).run(request.parallel || PARALLEL_DEFAULT);
@@ -70,6 +71,30 @@ export async function runTasks(
   return early(
     await Promise.race([begun.promise, running.then(({ transactionId }) => transactionId)]),
   );
+}
+
+interface Prepared {
+  readonly tasks: ReadonlyMap<string, CheckedTask>;
+  /** Of the objects that the tasks change, as far as their requests name them. */
+  readonly keys: readonly string[];
+}
+
+/** @throws N0Error `invalid_argument` for tasks that cannot run; the errors of `undoTasks`. */
+async function prepare(
+  api: Api,
+  known: Known,
+  call: Call,
+  { tasks: asked, undoOf, discardData }: RunTasksRequest,
+): Promise<Prepared> {
+  if (undoOf === "" ? asked.length === 0 : asked.length > 0) {
+    throw invalid("tasks", "must have a task; or none, and undo_of the id of a transaction");
+  }
+  const undone = undoOf === "" ? undefined : await undoTasks(api, call, undoOf, discardData);
+  const tasks = checkTasks(known, undone?.tasks ?? asked);
+  const ahead = objectsAhead(known, tasks.values()).map(({ kind, name }) =>
+    kind.collection.key(refOf(call, kind.collection, name)),
+  );
+  return { tasks, keys: [...new Set([...ahead, ...(undone?.keys ?? [])])] };
 }
 
 /**

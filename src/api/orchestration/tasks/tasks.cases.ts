@@ -13,6 +13,7 @@ import type { Scenario } from "../../../../test/crash/scenario.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { prepareDisk, prepareImage } from "../../../../test/scenario.ts";
 import type { World } from "../../../../test/world.ts";
+import { changesCollection, type RecordChange } from "../../../datastore/datastore-journal.ts";
 import {
   type RunTasksRequestSchema,
   TaskService,
@@ -51,11 +52,12 @@ const MAKE: readonly WireTask[] = [
 
 const OFF = call("virtual_machine", "DeleteVirtualMachine", { name: "made" });
 const AFTER_OFF = "DeleteVirtualMachine made";
+const LAN_OFF = call("network", "DeleteNetwork", { name: "lan" }, AFTER_OFF);
 const REMOVE: readonly WireTask[] = [
   OFF,
   call("block_storage", "DeleteBlockStorage", { name: "disk" }, AFTER_OFF),
   call("block_storage", "PurgeBlockStorage", { name: "disk" }, "DeleteBlockStorage disk"),
-  call("network", "DeleteNetwork", { name: "lan" }, AFTER_OFF),
+  LAN_OFF,
 ];
 
 /** A disk from an image, which grows, and a second disk from that one. */
@@ -102,7 +104,26 @@ export const rpcCases: readonly RpcCase[] = [
     prepare: prepareImage,
     call: (world) => run(world, GENERATE),
   },
+  {
+    rpc: "RunTasks",
+    about: "that undo the deletes of a virtual machine and its network",
+    prepare: async (world) => {
+      await prepareDisk(world);
+      await run(world, MAKE);
+      await run(world, [OFF, LAN_OFF]);
+    },
+    call: undoTheDeletes,
+  },
 ];
+
+/** Undoes the transaction that has deleted the virtual machine. */
+async function undoTheDeletes(world: World): Promise<unknown> {
+  const all = await world.opened.api.records.list(changesCollection);
+  const isDeleted = ({ key, after }: RecordChange) => key.endsWith("/made") && after === null;
+  const found = all.find(({ value }) => value.records.some(isDeleted));
+  const undoOf = found === undefined ? "" : changesCollection.parts(found.key)[0];
+  return await world.client(TaskService).runTasks({ undoOf, parallel: 1 });
+}
 
 const LAN = { name: "lan", ipv4Cidr: "10.231.8.0/24" };
 const MADE = requestsTo(TaskService)("RunTasks", {

@@ -27,6 +27,7 @@ import { removalOf } from "./removal.ts";
 export const forgetBlockStorage: Retriable<SagaContext, { readonly ref: Ref }> = {
   name: "block_storage.forget",
   today: namesToRefs({ ref: [blockStorages.kind, "name"] }),
+  settles: ({ ref }) => ({ ref, after: null }),
   async act({ api, held }, { ref }, { transactionId }) {
     const stored = await api.records.find(blockStorages, ref);
     if (stored?.value.transactionId !== transactionId) return;

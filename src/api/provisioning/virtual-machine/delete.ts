@@ -35,6 +35,7 @@ import { getVirtualMachine, keysOf, pending, virtualMachineSteps } from "./recor
 export const forgetVirtualMachine: Retriable<SagaContext, { readonly ref: Ref }> = {
   name: "virtual_machine.forget",
   today: namesToRefs({ ref: [virtualMachines.kind, "name"] }),
+  settles: ({ ref }) => ({ ref, after: null }),
   async act(context, { ref }, { transactionId }) {
     const { api, held } = context;
     const stored = await api.records.find(virtualMachines, ref);

@@ -1,3 +1,4 @@
+import { referenceKey } from "../../../../datastore/references.ts";
 import type { Ref } from "../../../../util/ref.ts";
 import { currentTask } from "../ambient.ts";
 
@@ -13,4 +14,14 @@ export function willDelete(ref: Ref): void {
  */
 export function isGoing(ref: Ref): boolean {
   return currentTask()?.set.deleterOf(ref) !== undefined;
+}
+
+/** Whether the object still refers to another one when all tasks are done, if it does now. */
+export function staysReferrer(from: Ref, to: Ref): boolean {
+  return !isGoing(from) && !isRecordGoing(referenceKey({ from, to }));
+}
+
+/** The same as `isGoing` of a record that is no object. */
+export function isRecordGoing(key: string): boolean {
+  return currentTask()?.set.deletes(key) === true;
 }

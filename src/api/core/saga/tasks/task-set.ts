@@ -138,6 +138,12 @@ export class TaskSet {
     return this.#going.get(formatRef(ref));
   }
 
+  /** Whether a committed task deletes the record when the whole commits. */
+  deletes(key: string): boolean {
+    if (!this.#deletes.has(key)) return false;
+    return this.#contributions.some(({ deletes }) => deletes.includes(key));
+  }
+
   /** Undoes everything that the task has done. @throws the error of an undo that cannot be done now. */
   async undo(task: string): Promise<void> {
     await this.tx.undoTask(task);
