@@ -9,10 +9,15 @@ import { readLine } from "../input.ts";
 import { completeNames } from "../resource/commands.ts";
 import { loadResource } from "../resource/resource.ts";
 import { virtualMachine } from "../resource/virtual-machine.ts";
-import { execute } from "../run/execute.ts";
+import { execute, plan } from "../run/execute.ts";
 import { type Pair, pairOf } from "../run/look.ts";
 import { MADE_BY_RUN } from "../run/mark.ts";
 import { rmFile } from "../run/tasks.ts";
+
+interface Flags {
+  readonly yes?: true;
+  readonly plan?: true;
+}
 
 export async function rmCommand(cli: CliContext): Promise<Command> {
   const command = new Command("rm")
@@ -20,18 +25,20 @@ export async function rmCommand(cli: CliContext): Promise<Command> {
       "delete virtual machines that n0cli run made, with the block storages that it made for them",
     )
     .argument("<names...>")
-    .option("--yes", "delete them without a question");
-  withExamples(command, ["rm web", "rm web-1 web-2 web-3 --yes"]);
+    .option("--yes", "delete them without a question")
+    .option("--plan", "print what it would do, and delete nothing; exit with 3");
+  withExamples(command, ["rm web", "rm web --plan", "rm web-1 web-2 web-3 --yes"]);
   command.addHelpText("after", HELP);
   completeNames(command, await loadResource(virtualMachine));
-  return command.action(async (given: readonly string[], flags: { readonly yes?: true }) => {
+  return command.action(async (given: readonly string[], flags: Flags) => {
     const names = [...new Set(given)];
-    if (flags.yes !== true && !cli.io.stdin.isTerminal) {
+    const isAsked = flags.yes !== true && flags.plan !== true;
+    if (isAsked && !cli.io.stdin.isTerminal) {
       throw new CliError("nobody can be asked here: add --yes to delete them");
     }
     const pairs = new Map<string, Pair>();
     for (const name of names) pairs.set(name, madeByRun(name, await pairOf(cli, name)));
-    if (flags.yes !== true) await ask(cli, pairs);
+    if (isAsked) await ask(cli, pairs);
     const all = [...pairs];
     const unwanted = {
       virtualMachines: all.flatMap(([name, { vm }]) => (vm === undefined ? [] : [name])),
@@ -39,7 +46,8 @@ export async function rmCommand(cli: CliContext): Promise<Command> {
         disk === undefined ? [] : [{ name, isDeleted: disk.state === State.DELETED }],
       ),
     };
-    await execute(cli, "rm", rmFile(unwanted));
+    const text = rmFile(unwanted);
+    await (flags.plan === true ? plan(cli, "rm", text) : execute(cli, "rm", text));
   });
 }
 

@@ -13,7 +13,7 @@ import { readText } from "../input.ts";
 import { printList } from "../output.ts";
 import { listMethod, loadResource, recordField } from "../resource/resource.ts";
 import { virtualMachine } from "../resource/virtual-machine.ts";
-import { execute } from "../run/execute.ts";
+import { execute, plan } from "../run/execute.ts";
 import { checkTag, pairOf, usualNetwork } from "../run/look.ts";
 import { publicKeys } from "../run/public-keys.ts";
 import { runFile } from "../run/tasks.ts";
@@ -32,6 +32,7 @@ interface Flags {
   readonly count?: number;
   readonly wait?: string;
   readonly yaml?: true;
+  readonly plan?: true;
 }
 
 export function runCommand(cli: CliContext): Command {
@@ -55,11 +56,13 @@ export function runCommand(cli: CliContext): Command {
         "wait until it answers, at most the time of --timeout or 5 minutes",
       ).choices(["ssh"]),
     )
+    .option("--plan", "print what it would do, and make nothing; exit with 3")
     .option("--yaml", "print the file for n0cli do that does the same, and make nothing");
   withExamples(command, [
     "run web --image debian:12",
     "run web --image debian:12 --cpu 2 --memory 2GiB --disk 20GiB --wait ssh",
     "run web --image debian:12 --count 3 --ssh-key ./lab_key.pub",
+    "run web --image debian:12 --plan",
     "run web --image debian:12 --yaml > web.yaml",
   ]);
   command.addHelpText("after", HELP);
@@ -89,6 +92,7 @@ async function runOne(cli: CliContext, name: string, flags: Flags): Promise<void
     return;
   }
   for (const one of names) await throwIfTaken(cli, one);
+  if (flags.plan === true) return await plan(cli, "run", text);
   if (!(await execute(cli, "run", text))) return;
   try {
     if (flags.wait === "ssh") await waitForSsh(cli, names);

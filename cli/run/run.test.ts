@@ -42,6 +42,11 @@ const RUN = ["run", "web", "--image", "debian:12"];
 
 test("run makes a virtual machine with a disk and a network, and rm takes it back", async () => {
   await using api = await openApi();
+  const planned = await n0cli(api, [...RUN, "--plan"]);
+  expect(planned.exitCode).toBe(3);
+  expect(planned.stdout).toContain("create-vm-web: CreateVirtualMachine (node-1, 10.64.255.253)");
+  expect(planned.stdout).toContain("  + network/default\n  + virtual_machine/web\n");
+  expect(await names(api.world)).toEqual([[], ["base"], []]);
   const made = await n0cli(api, [...RUN, "--cpu", "2", "--memory", "2GiB"], { isTerminal: true });
   expect(made).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/tasks are completed/) });
   expect(made.stdout.split("\n")).toEqual([
@@ -58,6 +63,9 @@ test("run makes a virtual machine with a disk and a network, and rm takes it bac
   expect(again).toMatchObject({ exitCode: 6, stdout: "" });
   expect(again.stderr).toContain('virtual machine "web" exists already: choose another name');
 
+  const removal = await n0cli(api, ["rm", "web", "--plan"]);
+  expect(removal.exitCode).toBe(3);
+  expect(removal.stdout).toContain("  - block_storage/web\n  - virtual_machine/web\n");
   expect(await n0cli(api, ["rm", "web"])).toMatchObject({
     ...{ exitCode: 2, stderr: expect.stringContaining("add --yes to delete them") },
   });
