@@ -5,6 +5,8 @@ import { inTurn, type Measurement, median, timed } from "./measurement.ts";
 
 const MACHINES = 30;
 const MACHINES_OF_FILE = 600;
+/** Each with a disk, and all in one network. */
+const MACHINES_OF_PLAN = 300;
 /** As `n0cli do` has it. */
 const PARALLEL = 10;
 
@@ -15,10 +17,11 @@ export const tasks: Measurement = {
     await using cloud = await openFakeCloud(10);
     let count = 0;
     const next = (machines: number) => planMachines(`n${count}`, `11.${count++}.0.0/20`, machines);
-    const { apart, atomic, file } = await inTurn(runs, {
+    const { apart, atomic, file, plan } = await inTurn(runs, {
       apart: async () => await runApart(cloud, next(MACHINES)),
       atomic: async () => await runAtomic(cloud, next(MACHINES)),
       file: async () => await runAtomic(cloud, next(MACHINES_OF_FILE)),
+      plan: async () => await makePlan(cloud, next(MACHINES_OF_PLAN)),
     });
     return [
       {
@@ -35,6 +38,13 @@ export const tasks: Measurement = {
         ours: median(file) / 1000,
         bar: { atMost: 5 },
         note: `the same; ${(median(file) / MACHINES_OF_FILE).toFixed(1)} ms for each virtual machine, against ${(median(atomic) / MACHINES).toFixed(1)} ms in the transaction of ${MACHINES}`,
+      },
+      {
+        what: `plan of ${2 * MACHINES_OF_PLAN + 1} tasks, of which ${MACHINES_OF_PLAN} are VMs with disks`,
+        unit: "s",
+        ours: median(plan) / 1000,
+        bar: { atMost: 1 },
+        note: "the same",
       },
     ];
   },
@@ -104,11 +114,19 @@ function planMachine(network: string, i: number): Planned[] {
 }
 
 async function runAtomic(cloud: FakeCloud, planned: readonly Planned[]): Promise<number> {
-  const request = planned.map(({ name, type, action, dependsOn, args }) => {
-    return { name, type, action, dependsOn, args: args as never };
-  });
+  const request = { tasks: planned.map(taskOf), parallel: PARALLEL };
   const service = cloud.client(TaskService);
-  return await timed(() => service.runTasks({ tasks: request, parallel: PARALLEL }));
+  return await timed(() => service.runTasks(request));
+}
+
+async function makePlan(cloud: FakeCloud, planned: readonly Planned[]): Promise<number> {
+  const request = { tasks: planned.map(taskOf) };
+  const service = cloud.client(TaskService);
+  return await timed(() => service.planTasks(request));
+}
+
+function taskOf({ name, type, action, dependsOn, args }: Planned) {
+  return { name, type, action, dependsOn, args: args as never };
 }
 
 async function runApart(cloud: FakeCloud, planned: readonly Planned[]): Promise<number> {

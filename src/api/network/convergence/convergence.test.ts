@@ -148,6 +148,32 @@ test("a request waits for what was marked before it, and no longer than its limi
   expect(clock.sleepers).toBe(0);
 });
 
+test("pushes that nobody waits for take a tenth of the time, and what somebody waits for goes at once", async () => {
+  const { convergence, mark, pushes, hold, clock } = newNodes();
+  const pushSlowly = async (key: string) => {
+    const release = hold();
+    mark("a", key);
+    await clock.advance(10);
+    release();
+    await clock.advance(0);
+  };
+  await pushSlowly("x");
+  mark("a", "y");
+  await clock.advance(80);
+  mark("a", "z");
+  await clock.advance(9);
+  expect(pushes).toEqual(["a: x"]);
+  await clock.advance(1);
+  expect(pushes).toEqual(["a: x", "a: y z"]);
+  await pushSlowly("x");
+  mark("a", "y");
+  await clock.advance(1);
+  expect(pushes).toHaveLength(3);
+  await convergence.reached([{ nodeName: "a", key: "y" }], 60_000, never);
+  expect(pushes.slice(2)).toEqual(["a: x", "a: y"]);
+  expect(clock.sleepers).toBe(0);
+});
+
 test("nobody waits for a node that is silent, or whose last push has failed", async () => {
   const { convergence, mark, fail, silent } = newNodes();
   fail(1);

@@ -39,6 +39,8 @@ const KEYS_MAX = 256;
 const PUSH_TIMEOUT_MS = 10_000;
 /** A node that does not answer is asked again, until it counts as silent. */
 const BACKOFF = { firstMs: 250, maxMs: 5_000 };
+/** Pushes that nobody waits for take a tenth of the time at most: what is marked meanwhile goes together. */
+const GATHER = { factor: 9, maxMs: 1_000 };
 /** What a node refuses depends on the node, and somebody may repair that. */
 const REFUSED_AGAIN_MS = 30_000;
 
@@ -147,13 +149,18 @@ export class Convergence {
     // Whoever marks several things in one go has marked all of them before the first push.
     await Promise.resolve();
     while (!shutdown.aborted && isReachable(nodeName)) {
+      const gatherMs = line.gatherMs(clock);
+      if (gatherMs !== undefined) await line.gather(clock, gatherMs, shutdown);
       const batch = line.take(KEYS_MAX);
       if (batch.size === 0 && !line.hasRefused) return;
       if (batch.size === 0) {
         if (!(await line.woken(clock, REFUSED_AGAIN_MS, shutdown))) line.retryRefused();
         continue;
       }
+      const beganMs = clock.monotonicMs();
       failures = (await this.#pushOnce(nodeName, line, batch)) ? 0 : failures + 1;
+      const endedMs = clock.monotonicMs();
+      line.gathersUntilMs = endedMs + Math.min(GATHER.maxMs, GATHER.factor * (endedMs - beganMs));
       if (failures > 0) await line.woken(clock, backoffMs(BACKOFF, failures, random), shutdown);
     }
   }

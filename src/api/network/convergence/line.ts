@@ -11,6 +11,8 @@ interface Thing {
 /** What one node does not have yet. */
 export class Line {
   isRunning = false;
+  /** On the monotonic clock. Until then, a push that nobody waits for gathers marks. */
+  gathersUntilMs = 0;
   /** Whether the last push has failed as a whole. */
   hasFailed = false;
   readonly #things = new Map<string, Thing>();
@@ -19,6 +21,7 @@ export class Line {
   #isSending = false;
   #isPausing = false;
   #wakeUp = new AbortController();
+  #awaited = new AbortController();
   #rested = Promise.withResolvers<void>();
 
   get isEmpty(): boolean {
@@ -112,6 +115,7 @@ export class Line {
     const thing = this.#things.get(key);
     if (thing === undefined) return;
     thing.tried ??= Promise.withResolvers();
+    this.#awaited.abort();
     await thing.tried.promise;
   }
 
@@ -125,6 +129,19 @@ export class Line {
     } finally {
       this.#isPausing = false;
     }
+  }
+
+  /** How long to gather marks; undefined: not at all. */
+  gatherMs(clock: Clock): number | undefined {
+    const ms = this.gathersUntilMs - clock.monotonicMs();
+    const isAwaited = [...this.#due].some((key) => this.#things.get(key)?.tried !== undefined);
+    return ms <= 0 || this.#due.size === 0 || isAwaited ? undefined : ms;
+  }
+
+  /** Ends early when somebody waits for something. */
+  async gather(clock: Clock, ms: number, shutdown: AbortSignal): Promise<void> {
+    this.#awaited = new AbortController();
+    await pause(clock, ms, AbortSignal.any([shutdown, this.#awaited.signal]));
   }
 
   /** Lets those look again who wait for `rested`. */

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Entry } from "../../../datastore/datastore.ts";
 import type {
+  GroupMembershipSchema,
   GroupsOfNetworkSchema,
   NodeGroupSchema,
   PortGroupsSchema,
@@ -105,22 +106,31 @@ export async function readGroupsOfNetwork(
 ): Promise<MessageInitShape<typeof GroupsOfNetworkSchema>> {
   const { entries, revision } = await api.datastore.snapshot(interfaces.under(network));
   const reserved = entries.map(({ value }: Entry) => interfaces.decode(value));
-  const here = new Set<string>();
-  const members = [];
-  for (const one of reserved) {
-    const member = memberOf(one);
-    if (member === undefined) continue;
-    const { groupIds, ...identity } = member;
-    if (one.nodeName === nodeName) for (const id of groupIds) here.add(id);
-    else
-      members.push({
-        identity: { ...identity, addresses: [...identity.addresses] },
-        groupIds: [...groupIds],
-      });
-  }
+  const here = reserved.filter((one) => one.nodeName === nodeName).map(groupsOfInterface);
+  const ids = new Set(here.flatMap((groups) => (groups === "off" ? [] : groups)));
+  const elsewhere = reserved.filter((one) => one.nodeName !== nodeName);
+  const members = elsewhere.flatMap((one) => memberMessage(one) ?? []);
+  return await groupsMessage(api, network, { generation: BigInt(revision), members }, ids);
+}
+
+/** An interface as a node learns of it on which it is not; undefined without groups. */
+export function memberMessage(reserved: InterfaceReservation) {
+  const member = memberOf(reserved);
+  if (member === undefined) return undefined;
+  const { groupIds, ...identity } = member;
   return {
-    networkName: nameOnNode(network),
-    membership: { generation: BigInt(revision), members },
-    groups: (await readAllRules(api, here)).map(groupMessage),
+    identity: { ...identity, addresses: [...identity.addresses] },
+    groupIds: [...groupIds],
   };
+}
+
+/** @param ids of the groups of the nics on the node. */
+export async function groupsMessage(
+  api: Reader,
+  network: Ref,
+  membership: MessageInitShape<typeof GroupMembershipSchema>,
+  ids: Iterable<string>,
+): Promise<MessageInitShape<typeof GroupsOfNetworkSchema>> {
+  const groups = (await readAllRules(api, ids)).map(groupMessage);
+  return { networkName: nameOnNode(network), membership, groups };
 }

@@ -6,7 +6,15 @@ import { Pushes, type PushesApi } from "../convergence/pushes.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { networks } from "../network/collection.ts";
 import { securityGroups } from "./collection.ts";
-import { groupsOfInterface, readGroupsOfNetwork } from "./on-node.ts";
+import { groupsMessage, groupsOfInterface, memberMessage, readGroupsOfNetwork } from "./on-node.ts";
+
+/** What is known of an interface. */
+interface Known {
+  readonly nodeName: string;
+  readonly groupIds: readonly string[];
+  /** As a node learns of it on which it is not; undefined: it does not. */
+  readonly member: ReturnType<typeof memberMessage>;
+}
 
 /**
  * Brings each node the rules of the groups of its nics, and the members of groups that are on other nodes. See
@@ -17,20 +25,25 @@ import { groupsOfInterface, readGroupsOfNetwork } from "./on-node.ts";
  */
 export class GroupPushes extends Pushes {
   /** The interfaces of each network, by its text and their names. */
-  readonly #networks = new Map<string, Map<string, InterfaceReservation>>();
+  readonly #networks = new Map<string, Map<string, Known>>();
+  /** What is known is at least as new. */
+  #revision = 0;
 
   static async open(api: PushesApi): Promise<GroupPushes> {
     // An agent of an older version enforces no groups, so it has nothing to learn.
     const pushes = new GroupPushes(api, "security groups", undefined);
-    await pushes.follow(interfaces, (key, before, after) => {
+    await pushes.follow(interfaces, (key, before, after, revision) => {
+      pushes.#revision = revision;
       const network = { ...interfaces.refOf(key), kind: networks.kind };
       pushes.#changeInterface(network, before?.value, after?.value);
     });
-    await pushes.follow(securityGroups, (key) => {
+    await pushes.follow(securityGroups, (key, _before, _after, revision) => {
+      pushes.#revision = revision;
       pushes.mark(pushes.#placesOfGroup(securityGroups.refOf(key)));
     });
     // It registers when its agent has started, perhaps on a node that has booted.
-    await pushes.follow(nodes, (key, _before, after) => {
+    await pushes.follow(nodes, (key, _before, after, revision) => {
+      pushes.#revision = revision;
       if (after !== undefined) pushes.offer(nodes.refOf(key).name);
     });
     return pushes;
@@ -68,10 +81,10 @@ export class GroupPushes extends Pushes {
     after: InterfaceReservation | undefined,
   ): void {
     const key = formatRef(network);
-    const all = this.#networks.get(key) ?? new Map<string, InterfaceReservation>();
+    const all = this.#networks.get(key) ?? new Map<string, Known>();
     this.#networks.set(key, all);
     if (before !== undefined) all.delete(before.name);
-    if (after !== undefined) all.set(after.name, after);
+    if (after !== undefined) all.set(after.name, knownOf(after));
     if (all.size === 0) this.#networks.delete(key);
     // Only other nodes must be told: its own learns it with its tap.
     const own = new Set([before?.nodeName, after?.nodeName]);
@@ -87,7 +100,7 @@ export class GroupPushes extends Pushes {
   #placesOfGroup(group: Ref): Place[] {
     const id = formatRef(group);
     return [...this.#networks].flatMap(([key, all]) => {
-      const members = [...all.values()].filter((one) => groupsOfInterface(one).includes(id));
+      const members = [...all.values()].filter(({ groupIds }) => groupIds.includes(id));
       return [...new Set(members.map(({ nodeName }) => nodeName))].map((nodeName) => ({
         nodeName,
         key,
@@ -101,9 +114,17 @@ export class GroupPushes extends Pushes {
     signal: AbortSignal,
   ): Promise<Refusals> {
     const refs = new Map(keys.flatMap((key) => withRef(key)));
-    const wanted: Awaited<ReturnType<typeof readGroupsOfNetwork>>[] = [];
-    for (const ref of refs.values()) {
-      wanted.push(await readGroupsOfNetwork(this.api, ref, nodeName));
+    // What comes meanwhile is marked, and in a later push.
+    const generation = BigInt(this.#revision);
+    const known = [...refs].map(([key, ref]) => ({
+      ref,
+      all: [...(this.#networks.get(key)?.values() ?? [])],
+    }));
+    const wanted: Awaited<ReturnType<typeof groupsMessage>>[] = [];
+    for (const { ref, all } of known) {
+      const here = new Set(all.flatMap((one) => (one.nodeName === nodeName ? one.groupIds : [])));
+      const members = all.flatMap((one) => (one.nodeName === nodeName ? [] : (one.member ?? [])));
+      wanted.push(await groupsMessage(this.api, ref, { generation, members }, here));
     }
     const { refusals } = await this.api.agents
       .get(nodeName)
@@ -115,6 +136,12 @@ export class GroupPushes extends Pushes {
     });
     return new Map(refused);
   }
+}
+
+function knownOf(reserved: InterfaceReservation): Known {
+  const groups = groupsOfInterface(reserved);
+  const groupIds = groups === "off" ? [] : groups;
+  return { nodeName: reserved.nodeName, groupIds, member: memberMessage(reserved) };
 }
 
 function withRef(key: string): [string, Ref][] {

@@ -239,3 +239,34 @@ test("what a plan rests on must be as it was, and be an object of the project", 
     });
   }
 });
+
+test("the answer comes when the nodes know of the guests of each other", async () => {
+  await using world = await newWorld({ nodeCount: 2, inMemory: true });
+  const isCommitted = async () =>
+    (await world.virtualMachines.listVirtualMachines({})).virtualMachines.every(
+      ({ transactionId }) => transactionId === "",
+    );
+  const [first] = world.fakeNodes;
+  const { transport } = first!;
+  const { unary } = transport;
+  transport.unary = async (...call) => {
+    if (call[0].name === "PushSegments") await until(isCommitted);
+    return await unary(...call);
+  };
+  const guests = [1, 2].map((node) =>
+    task("virtual_machine", "CreateVirtualMachine", {
+      args: {
+        name: `guest-${node}`,
+        annotations: { "n0core/provisioning/virtual_machine/request_node_name": `node-${node}` },
+        request_cpu_milli_core: 100,
+        limit_cpu_milli_core: 1000,
+        request_memory_bytes: "67108864",
+        limit_memory_bytes: "67108864",
+        nics: [{ network_name: "lan" }],
+      },
+      dependsOn: ["lan"],
+    }),
+  );
+  await tasksOf(world).runTasks({ tasks: [LAN, ...guests] });
+  expect(first!.drivers.network.snapshot().networks["lan"]?.segment?.peers).toHaveLength(1);
+});

@@ -64,7 +64,10 @@ export async function runTasks(
     const parts = await set.commitParts(api);
     const statuses = statusesOf(known.methods, tx.header, tx.rows);
     const answer = create(RunTasksResponseSchema, { transactionId: tx.id, tasks: statuses });
-    return await tx.answer(answer, ...parts);
+    const answered = await tx.answer(answer, ...parts);
+    // A plan has told no node of anything.
+    if (onDifferent === undefined) await set.waited(tx.signal);
+    return answered;
   });
   running.catch(() => {});
   if (!request.detach) return await whileClientWaits(call.signal, running);

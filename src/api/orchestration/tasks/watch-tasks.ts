@@ -45,13 +45,16 @@ export async function* watchTasks(
   changed.add(id);
   const tasks = new ChangedTasks();
   while ((await changed.takeAll()).length > 0) {
-    const beganMs = api.clock.nowMs();
+    const beganMs = api.clock.monotonicMs();
     const seen = await findTransaction(api, id);
     if (seen === undefined) throw notFound("transaction", id);
     throwUnlessTouchable(api, call, "watch", seen.header);
     const transaction = await withoutSteps(api, seen);
-    const response = create(WatchTasksResponseSchema, { transaction, tasks: tasks.take(known, seen) });
-    const tookMs = api.clock.nowMs() - beganMs;
+    const response = create(WatchTasksResponseSchema, {
+      transaction,
+      tasks: tasks.take(known, seen),
+    });
+    const tookMs = api.clock.monotonicMs() - beganMs;
     yield response;
     if (isOver(seen)) return;
     await pause(api.clock, Math.max(GATHER_MS, GATHER_FACTOR * tookMs), signal);

@@ -52,6 +52,7 @@ export class TaskSet {
   readonly #going = new Map<string, string>();
   /** The same of tasks that have not committed. */
   readonly #wanted = new Map<string, string>();
+  readonly #waits = new Map<string, (signal: AbortSignal) => Promise<void>>();
 
   constructor(tx: WholeTx) {
     this.tx = tx;
@@ -153,6 +154,20 @@ export class TaskSet {
     for (const map of [this.#going, this.#wanted]) {
       for (const [ref, deleter] of map) if (deleter === task) map.delete(ref);
     }
+  }
+
+  /**
+   * Waits for something before the whole answers, and not at the end of the task. Nothing fails by it.
+   *
+   * @param what tells it from others. It is waited for once.
+   */
+  waitAtEnd(what: string, wait: (signal: AbortSignal) => Promise<void>): void {
+    this.#waits.set(what, wait);
+  }
+
+  /** Resolves when all of that is over. */
+  async waited(signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#waits.values()].map((wait) => wait(signal)));
   }
 
   /** The writes of the commit of the whole, and the steps after it in the order of the tasks. */
