@@ -1,5 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import type { Writes } from "../datastore/datastore.ts";
+import type { Datastore, Writes } from "../datastore/datastore.ts";
 import { datastoreJournal } from "../datastore/datastore-journal.ts";
 import { LockTable } from "../datastore/lock-table.ts";
 import { overlayDatastore } from "../datastore/overlay/overlay-datastore.ts";
@@ -7,7 +7,7 @@ import { Records } from "../datastore/records.ts";
 import { DatastoreSessions } from "../datastore/sessions.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
 import { noFaults } from "../transaction/faults.ts";
-import { nodeOf } from "../transaction/journal.ts";
+import { type Journal, nodeOf } from "../transaction/journal.ts";
 import { RehearsalRegistry } from "../transaction/rehearsal.ts";
 import { transactionId } from "../transaction/transaction-id.ts";
 import type { Json } from "../util/json.ts";
@@ -42,7 +42,7 @@ export async function openPlanning(
   inventory.hearAs(real.inventory);
   const addressBook = parts.use(await AddressBook.open(layer, random));
   const quotas = parts.use(await Quotas.open({ datastore: layer, clock, random, ...quotaParts }));
-  const journal = datastoreJournal({ ...layer, batch: (writes) => quotas.batch(writes) });
+  const journal = journalOf({ ...layer, batch: (writes) => quotas.batch(writes) });
   const locks = new LockTable().of(id, forNew);
   const rehearse = (input: Json) => {
     const node = nodeOf({ input });
@@ -67,4 +67,18 @@ export async function openPlanning(
   const methods = new Methods((router) => register(api, router));
   const whole = parts.move();
   return { api, methods, layer, [Symbol.asyncDispose]: () => whole.disposeAsync() };
+}
+
+/** Writes what the steps write, and not their rows: nobody recovers a plan, and the plan has them in memory. */
+function journalOf(datastore: Datastore): Journal<Writes> {
+  const journal = datastoreJournal(datastore);
+  return {
+    ...journal,
+    stepStarted: async (_id, _row, { writes } = {}) =>
+      writes === undefined ? await datastore.revision() : await datastore.batch(writes),
+    stepUndone: async () => await datastore.revision(),
+    retriableDone: async () => await datastore.revision(),
+    commit: async (header, writes) => await journal.commit(header, writes, []),
+    update: async (header, { writes = {} } = {}) => await journal.update(header, { writes }),
+  };
 }

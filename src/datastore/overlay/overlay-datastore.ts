@@ -99,7 +99,12 @@ class Layer {
   async batch({ puts = [], deletes = [], conditions = [] }: Parameters<Datastore["batch"]>[0]) {
     const keys = [...puts, ...conditions].map(({ key }) => key);
     const present = new Map<string, Entry | undefined>();
-    for (const key of [...keys, ...deletes]) present.set(key, await this.get(key));
+    for (const key of [...keys, ...deletes]) {
+      if (present.has(key)) continue;
+      const isOwn = this.#ownUnder(key).has(key);
+      // A step writes many records, and most of them are here.
+      present.set(key, isOwn ? undefined : await this.get(key));
+    }
     // Nothing waits from here on, so no other batch comes in between.
     for (const key of present.keys()) {
       const own = this.#ownUnder(key);
