@@ -1,9 +1,9 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import {
   type PlanTasksResponse,
-  type RunTasksRequestSchema,
+  RunTasksRequestSchema,
   TaskService,
 } from "../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { nodeOf, subjectOf } from "../src/transaction/journal.ts";
@@ -14,14 +14,19 @@ import { newWorld, through, type World } from "./world.ts";
 
 const cases = CASES_IN_ORDER.filter(({ rpc }) => isTaskName(rpc) || rpc === "RunTasks");
 
+type Asked = MessageInitShape<typeof RunTasksRequestSchema>;
+
 /** The same world, whose RunTasks is planned before it runs. */
 function planning(world: World, plans: PlanTasksResponse[]): World {
   const { runTasks } = TaskService.method;
   return through(world, (unary) => async (method, signal, timeoutMs, header, input) => {
     if (method.name === runTasks.name) {
-      const { parallel: _, ...asked } = input as MessageInitShape<typeof RunTasksRequestSchema>;
+      const { tasks, undoOf } = create(RunTasksRequestSchema, input as Asked);
       const before = await world.residue();
-      const plan = await unary(TaskService.method.planTasks, signal, timeoutMs, header, asked);
+      const plan = await unary(TaskService.method.planTasks, signal, timeoutMs, header, {
+        tasks,
+        undoOf,
+      });
       plans.push(plan.message as PlanTasksResponse);
       expect(await world.residue()).toEqual(before);
     }

@@ -49,6 +49,18 @@ interface Flags {
 
 type Answer = ReturnType<typeof messageToJson>;
 
+const EXAMPLES = [
+  "do examples/boot-vm.yaml",
+  "do --check storages.yaml virtual-machines.yaml",
+  "do --parallel 50 - < tasks.yaml",
+  "do --atomic examples/boot-vm.yaml",
+  "do --plan examples/boot-vm.yaml",
+  "do --attach 0199c2f3a1b4-3f2a9c10-77e1",
+  "do --undo 0199c2f3a1b4-3f2a9c10-77e1 --plan",
+  "do web-servers.yaml --values lab.yaml --set count=3",
+  "do --schema > do.schema.json",
+];
+
 export function doCommand(cli: CliContext): Command {
   const command = new Command("do")
     .description(
@@ -64,30 +76,12 @@ export function doCommand(cli: CliContext): Command {
       "print what --atomic would do, and change nothing; exit with 3 if that is anything",
     )
     .option("--attach <id>", "show a transaction of tasks again, until it ends")
-    .option(
-      "--undo <id>",
-      "take back a committed transaction, after a question, as n0cli tx undo does",
-    )
-    .option(
-      "--discard-data",
-      "with --undo: the data of block storages that it has made may be lost",
-    )
-    .option("--yes", "with --undo: without a question")
     .option("--check", "check the files and run nothing")
     .option("--set <name=value>", "the value of a parameter; repeatable", collect)
     .option("--values <file>", "a YAML file of values of parameters; repeatable", collect)
     .option("--schema", "print the JSON Schema of such files, for editors");
-  withExamples(command, [
-    "do examples/boot-vm.yaml",
-    "do --check storages.yaml virtual-machines.yaml",
-    "do --parallel 50 - < tasks.yaml",
-    "do --atomic examples/boot-vm.yaml",
-    "do --plan examples/boot-vm.yaml",
-    "do --attach 0199c2f3a1b4-3f2a9c10-77e1",
-    "do --undo 0199c2f3a1b4-3f2a9c10-77e1 --plan",
-    "do web-servers.yaml --values lab.yaml --set count=3",
-    "do --schema > do.schema.json",
-  ]);
+  withUndo(command);
+  withExamples(command, EXAMPLES);
   command.addHelpText("after", formatHelp(cli));
   return command.action(async (files: readonly string[], flags: Flags) => {
     if (flags.schema === true) {
@@ -121,6 +115,13 @@ export function doCommand(cli: CliContext): Command {
     else if (flags.atomic) await runAtomic(cli, checked, flags.parallel);
     else await runAll(cli, checked, flags.parallel);
   });
+}
+
+function withUndo(command: Command): void {
+  command
+    .option("--undo <id>", "take back a committed transaction, as n0cli tx undo does")
+    .option("--discard-data", "with --undo: the data of block storages that it made may be lost")
+    .option("--yes", "with --undo: without a question");
 }
 
 /** @throws CliError if there are problems, after it has said them. */

@@ -250,7 +250,7 @@ test("completion offers the transactions that a command can be about", async () 
     (await n0cli(world, `__complete ${line}`)).stdout.trimEnd().split("\n");
   expect(await words("tx cancel ")).toEqual([`${id}\tCreateVirtualMachine virtual_machine/web`]);
   expect(await words("tx show ")).toHaveLength(4);
-  expect(await words("tx ")).toHaveLength(6);
+  expect(await words("tx ")).toHaveLength(7);
   expect(await words("tx list --state ")).toContain("needs_operator");
   gate.open();
   await made;

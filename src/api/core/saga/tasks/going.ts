@@ -21,7 +21,7 @@ export function staysReferrer(from: Ref, to: Ref): boolean {
   return !isGoing(from) && !isRecordGoing(referenceKey({ from, to }));
 }
 
-/** The same as `isGoing` of a record that is no object. */
+/** Whether an earlier task of the same transaction ends with a delete of the record, such as that of an interface. */
 export function isRecordGoing(key: string): boolean {
   return currentTask()?.set.deletes(key) === true;
 }

@@ -112,8 +112,8 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
   undoOf: string;
 
   /**
-   * With `undo_of`: the data of the block storages that the transaction has made may go, and the user data of virtual
-   * machines that it has deleted need not come back.
+   * With `undo_of`: the data of block storages that the transaction has made may go, and the user data of each
+   * virtual machine that it has deleted.
    *
    * @generated from field: bool discard_data = 6;
    */
