@@ -20,6 +20,7 @@ import { Methods } from "./orchestration/tasks/methods.ts";
 import type { Planning } from "./orchestration/tasks/plan-tasks.ts";
 import { Inventory } from "./pool/inventory/inventory.ts";
 import type { Api } from "./provisioning/context.ts";
+import { PlannedStates } from "./provisioning/virtual-machine/domain/planned-states.ts";
 import { resources } from "./resources.ts";
 
 type QuotaParts = Pick<QuotasOptions, "countings" | "domainOf">;
@@ -43,6 +44,7 @@ export async function openPlanning(
   const addressBook = parts.use(await AddressBook.open(layer, random));
   const quotas = parts.use(await Quotas.open({ datastore: layer, clock, random, ...quotaParts }));
   const journal = journalOf({ ...layer, batch: (writes) => quotas.batch(writes) });
+  const observed = parts.use(new PlannedStates(real));
   const locks = new LockTable().of(id, forNew);
   const rehearse = (input: Json) => {
     const node = nodeOf({ input });
@@ -59,7 +61,7 @@ export async function openPlanning(
   });
   const api: Api = {
     ...real,
-    ...{ datastore: layer, inventory, addressBook, quotas, locks, engine },
+    ...{ datastore: layer, inventory, addressBook, quotas, locks, engine, observed },
     records: new Records(layer),
     log: silentLog,
     shutdown: stop.signal,
