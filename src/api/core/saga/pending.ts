@@ -1,10 +1,10 @@
 import { openCollection } from "../../../datastore/datastore-journal.ts";
-import { keyText } from "../../../datastore/key.ts";
+import { keyText, refOfKey } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Kind } from "../context.ts";
 import type { Markable } from "../resource/object.ts";
-import { isOfAnother } from "./ambient.ts";
+import { currentTask, isOfAnother } from "./ambient.ts";
 import type { Task } from "./tasks/task.ts";
 
 /**
@@ -56,21 +56,35 @@ export async function throwIfNotForTask(
     const stored = kind.pending && (await api.records.find(kind.pending.of, ref));
     const isPending = stored !== undefined && stored.value.state === kind.pending?.state;
     if (deleter === undefined && (!isPending || kind.pending?.state === undefined)) continue;
-    const why =
-      deleter === undefined
-        ? "a task before this one changes it, and that ends only when all tasks are done"
-        : `task "${deleter}" deletes it when all tasks are done`;
-    const message = `${kind.word} "${ref.name}": ${why}: use it in a transaction of its own after this one`;
-    throw new N0Error("failed_precondition", message, { resource: keyText(key) });
+    throw deleter === undefined
+      ? notForTask(kind.word, key, CHANGES_LATE)
+      : notForTask(kind.word, key, deletesLate(deleter));
   }
+}
+
+const CHANGES_LATE =
+  "a task before this one changes it, and that ends only when all tasks are done";
+
+function deletesLate(task: string): string {
+  return `task "${task}" deletes it when all tasks are done`;
+}
+
+function notForTask(word: string, key: string, why: string): N0Error {
+  const name = refOfKey(key)?.name ?? "";
+  const message = `${word} "${name}": ${why}: use it in a transaction of its own after this one`;
+  return new N0Error("failed_precondition", message, { resource: keyText(key) });
 }
 
 /**
  * For an object on which the caller relies without holding its key.
  *
- * @throws N0Error `aborted` if a task of another transaction has made or changed it, and that has not committed.
+ * @throws N0Error `aborted` if a task of another transaction has made or changed it, and that has not committed;
+ *   `failed_precondition` if an earlier task of the same transaction deletes it.
  */
 export function throwIfOfAnother(word: string, { key, value }: Stored<Markable>): void {
+  const ref = refOfKey(key);
+  const deleter = ref && currentTask()?.set.deleterOf(ref);
+  if (deleter !== undefined) throw notForTask(word, key, deletesLate(deleter));
   if (!isOfAnother(value)) return;
   const { name, transactionId } = value;
   const message = `${word} "${name}" is PENDING: transaction ${transactionId} works on it: try again`;

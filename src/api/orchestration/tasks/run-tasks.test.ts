@@ -270,3 +270,28 @@ test("the answer comes when the nodes know of the guests of each other", async (
   await tasksOf(world).runTasks({ tasks: [LAN, ...guests] });
   expect(first!.drivers.network.snapshot().networks["lan"]?.segment?.peers).toHaveLength(1);
 });
+
+test("what an earlier task deletes is not used by a later one, also if its key is not held", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await prepareDisk(world);
+  const before = await world.residue();
+  const gone = task("network", "DeleteNetwork", { name: "gone", args: { name: "net" } });
+  const after = (action: string, type: string, args: JsonObject) =>
+    task(type, action, { name: "after", args, dependsOn: ["gone"] });
+  for (const use of [
+    after("ReserveNetworkInterface", "network", {
+      ...{ network_name: "net", network_interface_name: "printer" },
+    }),
+    after("CreateVirtualMachine", "virtual_machine", {
+      ...{ name: "web", request_cpu_milli_core: 10, limit_cpu_milli_core: 1000 },
+      ...{ request_memory_bytes: 1 << 26, limit_memory_bytes: 1 << 26 },
+      nics: [{ network_name: "net" }],
+    }),
+  ]) {
+    expect(await refused(tasksOf(world).runTasks({ tasks: [gone, use] }))).toMatchObject({
+      ...{ code: "FailedPrecondition", resource: "network/net" },
+      message: expect.stringContaining('network "net": task "gone" deletes it when all tasks are'),
+    });
+  }
+  expect(await world.residue()).toEqual(before);
+});
