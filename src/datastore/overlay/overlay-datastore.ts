@@ -18,6 +18,8 @@ export interface OverlayDatastore extends Datastore {
   readonly reads: Reads;
   /** Each record that was written or deleted here, with its present value. */
   changed(): ReadonlyMap<string, Entry | undefined>;
+  /** The record below, as it was when it was read first. */
+  before(key: string): Entry | undefined;
 }
 
 /**
@@ -33,6 +35,7 @@ export async function overlayDatastore(below: Datastore): Promise<OverlayDatasto
       return layer.reads;
     },
     changed: () => layer.changed(),
+    before: (key) => layer.before(key),
     get: (key) => layer.get(key),
     list: (prefix, page) => layer.list(prefix, page),
     snapshot: (prefix) => layer.snapshot(prefix),
@@ -68,6 +71,10 @@ class Layer {
 
   changed(): ReadonlyMap<string, Entry | undefined> {
     return new Map([...this.#own.values()].flatMap((records) => [...records]));
+  }
+
+  before(key: string): Entry | undefined {
+    return this.#seen.get(key);
   }
 
   async get(key: string): Promise<Entry | undefined> {

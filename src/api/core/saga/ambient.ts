@@ -24,6 +24,11 @@ export function currentTask(): Task | undefined {
   return ambient.getStore()?.task;
 }
 
+/** The node on which a plan has placed the object of the task within which this code runs. */
+export function plannedNode(): string | undefined {
+  return currentTask()?.place?.node || undefined;
+}
+
 /**
  * Whether another transaction has marked the object as its own: it has made or changed the object, and has not
  * committed. Nobody else may rely on the object as it is.

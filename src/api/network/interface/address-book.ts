@@ -10,6 +10,7 @@ import {
   type Family,
   formatAddress,
   hostRange,
+  isHost,
   parseAddress,
 } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
@@ -84,6 +85,7 @@ export class AddressBook implements Disposable {
    * @param besides Addresses that are known to be used, though they may not show here yet. If there are any,
    *   this search and later ones continue at a random address of the upper half, because the other process also
    *   looks for the highest one.
+   * @param planned Of these, the first free one comes before all others.
    * @throws N0Error `resource_exhausted` if there is none.
    */
   choose(
@@ -91,6 +93,7 @@ export class AddressBook implements Disposable {
     cidr: Cidr,
     reservedRanges: readonly string[],
     besides: ReadonlySet<string> = new Set(),
+    planned: readonly string[] = [],
   ): ChosenAddress {
     const taken = this.#takenIn(network, cidr.family);
     const { first, last } = hostRange(cidr);
@@ -101,8 +104,11 @@ export class AddressBook implements Disposable {
       !taken.chosen.has(one) &&
       !taken.asked.has(one) &&
       (besides.size === 0 || !besides.has(formatAddress(one, cidr.family)));
+    const isPlanned = (one: bigint) =>
+      isHost(cidr, one) && highestOutside(one, one, taken.reserved, isFree) !== undefined;
     const address =
-      taken.next === undefined ? highest(taken, first, isFree) : next(taken, first, isFree);
+      planned.flatMap((text) => parseAddress(text, cidr.family) ?? []).find(isPlanned) ??
+      (taken.next === undefined ? highest(taken, first, isFree) : next(taken, first, isFree));
     if (address === undefined) throw noneFree(network, cidr.family, taken);
     taken.chosen.add(address);
     return {

@@ -10,6 +10,7 @@ import {
 } from "../../../util/cidr.ts";
 import { invalid } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
+import { currentTask } from "../../core/saga/ambient.ts";
 import type { Api } from "../context.ts";
 import { networks } from "../network/collection.ts";
 import { cidrsOf } from "../network/record.ts";
@@ -77,11 +78,14 @@ export class AddressChooser implements Disposable {
   }
 
   #any(cidr: Cidr): string {
-    const { network, taken } = this.#options;
+    const { network, shownName, taken } = this.#options;
     const { reservedRanges } = network.value;
     const { addressBook } = this.#api;
     const ref = networks.refOf(network.key);
-    return this.#stack.use(addressBook.choose(ref, cidr, reservedRanges, taken)).address;
+    const planned = (currentTask()?.place?.addresses ?? [])
+      .filter((one) => one.network === shownName)
+      .map(({ address }) => address);
+    return this.#stack.use(addressBook.choose(ref, cidr, reservedRanges, taken, planned)).address;
   }
 
   #check(field: string, family: Family, asked: string, others: string): string {

@@ -15,6 +15,7 @@ import {
 import { nodeOf, type StepRow, subjectOf } from "../../../transaction/journal.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import type { StepRegistry } from "../../../transaction/registry.ts";
+import { N0Error } from "../../../util/errors.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { AMOUNTS } from "../../core/quota/amounts.ts";
 import { quotaOfProject } from "../../core/quota/collection.ts";
@@ -25,7 +26,7 @@ import type { Api } from "../../provisioning/context.ts";
 import type { Known, Types } from "./check.ts";
 import type { Methods } from "./methods.ts";
 import { isOfProject, kindOf } from "./of-project.ts";
-import { runTasks } from "./run-tasks.ts";
+import { runTasks, throwIfMoved } from "./run-tasks.ts";
 
 /** A copy of the control plane that shows what would happen: no write goes beyond it, no act reaches a node. */
 export interface Planning extends AsyncDisposable {
@@ -44,14 +45,16 @@ export async function planTasks(
   types: Types,
   openPlanning: () => Promise<Planning>,
   call: Call,
-  { tasks, undoOf, discardData }: PlanTasksRequest,
+  { tasks, undoOf, discardData, restsOn, places }: PlanTasksRequest,
 ): Promise<PlanTasksResponse> {
+  await throwIfMoved(api, call, restsOn);
   // A plan is as much work as a run, up to its acts.
   using _place = api.engine.admit(whereOf(call.values).project);
   await using planning = await openPlanning();
   const known: Known = { types, methods: planning.methods };
   // One at a time, so that two plans of one file are the same.
-  const request = create(RunTasksRequestSchema, { tasks, undoOf, discardData, parallel: 1 });
+  const asked = { tasks, undoOf, discardData, places };
+  const request = create(RunTasksRequestSchema, { ...asked, parallel: 1 });
   const inPlan = { ...call, responseHeader: new Headers() };
   const live = planning.api.engine.live;
   const seen = new Map<string, LiveTransaction>();
@@ -60,11 +63,11 @@ export async function planTasks(
     if (one !== undefined) seen.set(id, one);
   });
   const differences = new Map<string, readonly Difference[]>();
-  const { transactionId, tasks: statuses } = await runTasks(
-    ...([planning.api, known, inPlan, request] as const),
-    (task, found) => differences.set(task, found),
-  );
+  const ran = await runTasks(...([planning.api, known, inPlan, request] as const), (task, found) =>
+    differences.set(task, found),
+  ).catch(throwWithoutTransaction);
   stop();
+  const { transactionId, tasks: statuses } = ran;
   const rows = seen.get(transactionId)?.rows ?? [];
   const byTask = Map.groupBy(rows, ({ task = "" }) => task);
   const { registry } = api.engine;
@@ -80,10 +83,17 @@ export async function planTasks(
       rpc: header.kind,
       steps: plannedSteps(registry, rows),
     })),
-    changes: await changesOf(api, call, planning.layer),
+    changes: changesOf(api, call, planning.layer),
     uses: usesOf(api, planning.api, call),
-    restsOn: restsOn(api, call, planning.layer),
+    restsOn: revisionsRead(api, call, planning.layer),
   });
+}
+
+/** Nobody can look at the transaction of a plan. */
+function throwWithoutTransaction(reason: unknown): never {
+  if (!(reason instanceof N0Error)) throw reason;
+  const { transactionId: _, rollback: __, ...facts } = reason.facts;
+  throw new N0Error(reason.kind, reason.message, facts);
 }
 
 const OWN_STEPS: ReadonlySet<string> = new Set(
@@ -109,13 +119,12 @@ function isFinal({ phase }: StepRow): boolean {
   return phase === "pending" || phase === "done";
 }
 
-async function changesOf(api: Api, call: Call, layer: OverlayDatastore) {
-  const { datastore } = api;
+function changesOf(api: Api, call: Call, layer: OverlayDatastore) {
   const changes = [];
   for (const [key, after] of layer.changed()) {
     const kind = kindOf(api, key);
     if (kind === undefined || !isOfProject(api, call, key)) continue;
-    const before = await datastore.get(key);
+    const before = layer.before(key);
     if (before === undefined && after === undefined) continue;
     const isSame = before && after && kind.collection.isSame(before.value, after.value);
     if (isSame === true) continue;
@@ -135,7 +144,7 @@ function usesOf(before: Api, after: Api, call: Call) {
   );
 }
 
-function restsOn(api: Api, call: Call, { reads }: OverlayDatastore) {
+function revisionsRead(api: Api, call: Call, { reads }: OverlayDatastore) {
   return [...reads]
     .filter(([key]) => isOfProject(api, call, key))
     .map(([key, revision]) => create(ObjectRevisionSchema, { key, revision: BigInt(revision) }));

@@ -11,6 +11,7 @@ import { SimulatedCrash } from "../../../transaction/faults.ts";
 import { invalid, N0Error, withFacts } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { runTasks as runGraph } from "../../../util/run-graph.ts";
+import { isSamePlace, placeOf, placeText, type TaskPlace } from "../../../util/task-place.ts";
 import { type Answer, fillArgs } from "../../../util/template/fill.ts";
 import type { Call } from "../../core/context.ts";
 import { runAmbient } from "../../core/saga/ambient.ts";
@@ -57,10 +58,12 @@ export async function runTasks(
     await throwIfMoved(api, call, request.restsOn);
     // What an undo rests on cannot change any more under the keys.
     const isUndo = request.undoOf !== "";
-    const { tasks } = isUndo ? await prepare(api, known, call, request) : prepared;
+    const { tasks, places } = isUndo ? await prepare(api, known, call, request) : prepared;
     begun.resolve(tx.id);
     set.onDifferent = onDifferent;
-    await new TaskRun(known, call, set, tasks).run(request.parallel || PARALLEL_DEFAULT);
+    const run = new TaskRun(known, call, set, tasks, places);
+    set.onTaken = (keys) => run.orStop(throwIfMoved(api, call, request.restsOn, new Set(keys)));
+    await run.run(request.parallel || PARALLEL_DEFAULT);
     const parts = await set.commitParts(api);
     const statuses = statusesOf(known.methods, tx.header, tx.rows);
     const answer = create(RunTasksResponseSchema, { transactionId: tx.id, tasks: statuses });
@@ -76,8 +79,12 @@ export async function runTasks(
   );
 }
 
+/** By the name of the task. */
+type Places = ReadonlyMap<string, TaskPlace>;
+
 interface Prepared {
   readonly tasks: ReadonlyMap<string, CheckedTask>;
+  readonly places: Places | undefined;
   /** Of the objects that the tasks change, as far as their requests name them. */
   readonly keys: readonly string[];
 }
@@ -87,33 +94,39 @@ async function prepare(
   api: Api,
   known: Known,
   call: Call,
-  { tasks: asked, undoOf, discardData }: RunTasksRequest,
+  request: RunTasksRequest,
 ): Promise<Prepared> {
+  const { tasks: asked, undoOf, discardData } = request;
   if (undoOf === "" ? asked.length === 0 : asked.length > 0) {
     throw invalid("tasks", "must have a task; or none, and undo_of the id of a transaction");
   }
   const undone = undoOf === "" ? undefined : await undoTasks(api, call, undoOf, discardData);
-  const tasks = checkTasks(known, undone?.tasks ?? asked);
+  const checked = checkTasks(known, undone?.tasks ?? asked);
+  const places = placesIn(request, checked);
+  const tasks = places === undefined ? checked : withoutIgnored(checked, places);
   const ahead = objectsAhead(known, tasks.values()).map(({ kind, name }) =>
     kind.collection.key(refOf(call, kind.collection, name)),
   );
-  return { tasks, keys: [...new Set([...ahead, ...(undone?.keys ?? [])])] };
+  return { tasks, places, keys: [...new Set([...ahead, ...(undone?.keys ?? [])])] };
 }
 
 /**
+ * @param only Checks these keys alone.
  * @throws N0Error `failed_precondition` that names the objects that are not as the plan has found them;
  *   `invalid_argument` for what is not an object of the project of the call: nobody learns of others by this.
  */
-async function throwIfMoved(
+export async function throwIfMoved(
   api: Api,
   call: Call,
   restsOn: readonly ObjectRevision[],
+  only?: ReadonlySet<string>,
 ): Promise<void> {
   const moved: string[] = [];
   for (const [i, { key, revision }] of restsOn.entries()) {
-    if (!isOfProject(api, call, key)) {
+    if (only === undefined && !isOfProject(api, call, key)) {
       throw invalid(`rests_on[${i}].key`, "is not an object of the project");
     }
+    if (only !== undefined && !only.has(key)) continue;
     const entry = await api.datastore.get(key);
     if (BigInt(entry?.revision ?? 0) !== revision) moved.push(keyText(key));
   }
@@ -122,6 +135,45 @@ async function throwIfMoved(
   const more = moved.length > 5 ? ` and ${moved.length - 5} more` : "";
   const message = `the plan is out of date: since then changed ${some}${more}: make it again`;
   throw new N0Error("failed_precondition", message, { resource: moved[0]! });
+}
+
+/** @throws N0Error `invalid_argument` for a place of no task. */
+function placesIn(
+  { places }: RunTasksRequest,
+  tasks: ReadonlyMap<string, unknown>,
+): Places | undefined {
+  for (const [i, { task }] of places.entries()) {
+    if (!tasks.has(task)) throw invalid(`places[${i}].task`, `there is no task ${quote(task)}`);
+  }
+  return places.length === 0 ? undefined : new Map(places.map((place) => [place.task, place]));
+}
+
+/** The same tasks: what the plan says must be done, whatever may be ignored. */
+function withoutIgnored(
+  tasks: ReadonlyMap<string, CheckedTask>,
+  places: Places,
+): ReadonlyMap<string, CheckedTask> {
+  return new Map(
+    [...tasks].map(([name, task]) => [
+      name,
+      places.has(name) ? { ...task, ignoreError: false } : task,
+    ]),
+  );
+}
+
+/** @throws N0Error `failed_precondition` if the object of a task is not where the plan says. */
+async function throwIfElsewhere(
+  task: string,
+  planned: TaskPlace | undefined,
+  place: TaskPlace,
+): Promise<void> {
+  if (planned !== undefined && isSamePlace(planned, place)) return;
+  const says =
+    planned === undefined
+      ? "would be done, and the plan says that it fails"
+      : `would be at ${placeText(place)}, and the plan says ${placeText(planned)}`;
+  const message = `task ${quote(task)} ${says}: make the plan again`;
+  throw new N0Error("failed_precondition", message);
 }
 
 async function whileClientWaits<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
@@ -147,15 +199,34 @@ class TaskRun {
   readonly #call: Call;
   readonly #set: TaskSet;
   readonly #tasks: ReadonlyMap<string, CheckedTask>;
+  /** By task; undefined without a plan. */
+  readonly #places: Places | undefined;
   readonly #stop = new AbortController();
   readonly #answers = new Map<string, Answer>();
   #failure: Error | undefined;
 
-  constructor(known: Known, call: Call, set: TaskSet, tasks: ReadonlyMap<string, CheckedTask>) {
+  constructor(
+    known: Known,
+    call: Call,
+    set: TaskSet,
+    tasks: ReadonlyMap<string, CheckedTask>,
+    places: Places | undefined,
+  ) {
     this.#known = known;
     this.#call = call;
     this.#set = set;
     this.#tasks = tasks;
+    this.#places = places;
+  }
+
+  /** If the check fails, everything stops, also if the failure of the task that asks for it may be ignored. */
+  async orStop(check: Promise<void>): Promise<void> {
+    try {
+      await check;
+    } catch (reason) {
+      if (this.#failure === undefined) this.#stopWith(reason as Error);
+      throw reason;
+    }
   }
 
   /** @throws N0Error of the first task that failed, when none runs any more. */
@@ -184,7 +255,7 @@ class TaskRun {
     const { tx } = this.#set;
     try {
       await this.#set.begin({ name, rpc: nameOf(method) }, signal);
-      const of = { name, set: this.#set, signal };
+      const of = { name, set: this.#set, signal, place: this.#places?.get(name) };
       const answer = await runAmbient({ transactionId: tx.id, task: of }, () =>
         this.#known.methods.call(method, this.#requestOf(task), this.#call, signal),
       );
@@ -208,13 +279,21 @@ class TaskRun {
     }
   }
 
-  async #ended({ name, method }: CheckedTask, answer: Message, signal: AbortSignal): Promise<void> {
+  async #ended(
+    { name, method, args }: CheckedTask,
+    answer: Message,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (!this.#set.hasCommitted(name)) {
       if (changesSomething(method))
         throw new Error(`${method.name} has changed something by itself`);
       await noteAnswer({ name, set: this.#set, signal }, method, answer);
     }
-    this.#answers.set(name, { type: method.output, json: answerJson(method.output, answer) });
+    const json = answerJson(method.output, answer);
+    if (this.#places !== undefined) {
+      await this.orStop(throwIfElsewhere(name, this.#places.get(name), placeOf(json, args)));
+    }
+    this.#answers.set(name, { type: method.output, json });
   }
 
   /** Undoes what it has done. If that is not possible now, everything stops and is undone. */

@@ -15,6 +15,7 @@ import {
   volumeUrl,
 } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
+import { plannedNode } from "../../core/saga/ambient.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { existing, throwUnlessStanding } from "../../core/saga/tasks/standing.ts";
 import { refOf } from "../../core/scope.ts";
@@ -102,7 +103,7 @@ function place(
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
     what,
     ...wish,
-    ...defined({ nodeName: wanted }),
+    ...defined({ nodeName: wanted ?? plannedNode() }),
   });
   const hold = api.inventory.hold(nodeName, countedOn(api.inventory.get(nodeName).node, wish));
   return { nodeName, [Symbol.dispose]: () => hold[Symbol.dispose]() };

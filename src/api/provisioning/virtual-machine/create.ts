@@ -14,6 +14,7 @@ import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
 import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
+import { plannedNode } from "../../core/saga/ambient.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf, scopeOf } from "../../core/scope.ts";
 import { users } from "../../iam/user/collection.ts";
@@ -152,7 +153,7 @@ function place(
     );
   }
   const wish = computeSizes(request);
-  const only = first?.nodeName ?? wanted;
+  const only = first?.nodeName ?? wanted ?? plannedNode();
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
     what,
     ...wish,

@@ -65,7 +65,10 @@ async function takeTurn(
     try {
       const missing = wanted.filter((key) => !set.held.holds(key));
       const asker = { action, transactionId: set.tx.id };
-      if (missing.length > 0) set.take(await takeMissing(api, signal, missing, asker, waits));
+      if (missing.length > 0) {
+        set.take(await takeMissing(api, signal, missing, asker, waits));
+        await set.onTaken(missing);
+      }
       if (isSameSet(await read(), wanted)) return { turn, keys: wanted };
     } catch (reason) {
       await turn.release();

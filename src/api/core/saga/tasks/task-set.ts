@@ -64,6 +64,9 @@ export class TaskSet {
     return { api, held };
   }
 
+  /** Is called with the keys that a task takes, before it relies on their objects. It throws to stop the task. */
+  onTaken: (keys: readonly string[]) => Promise<void> = async () => {};
+
   /** Holds these keys too. The next step of a task writes them into the journal. */
   take(more: HeldObjects): void {
     this.held.join(more);

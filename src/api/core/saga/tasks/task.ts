@@ -1,3 +1,4 @@
+import type { TaskPlace } from "../../../../util/task-place.ts";
 import type { TaskSet } from "./task-set.ts";
 
 /** One task of a transaction of tasks: a request that runs within it. */
@@ -6,4 +7,6 @@ export interface Task {
   readonly set: TaskSet;
   /** Aborts when its acts should stop. */
   readonly signal: AbortSignal;
+  /** Where a plan has placed its object: it is placed there again. */
+  readonly place?: TaskPlace | undefined;
 }

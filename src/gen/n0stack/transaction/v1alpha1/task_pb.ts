@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/transaction/v1alpha1/task.proto.
  */
 export const file_n0stack_transaction_v1alpha1_task: GenFile = /*@__PURE__*/
-  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIIooCCg9SdW5UYXNrc1JlcXVlc3QSPAoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCCbpIBpIBAxCQThIZCghwYXJhbGxlbBgCIAEoDUIHukgEKgIYZBIOCgZkZXRhY2gYAyABKAgSSgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uQgq6SAeSAQQQoI0GEiwKB3VuZG9fb2YYBSABKAlCG7pIGNgBAXITMhFeWzAtOWEtZi1dezEsNjR9JBIUCgxkaXNjYXJkX2RhdGEYBiABKAgilAEKEFBsYW5UYXNrc1JlcXVlc3QSPAoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCCbpIBpIBAxCQThIsCgd1bmRvX29mGAIgASgJQhu6SBjYAQFyEzIRXlswLTlhLWYtXXsxLDY0fSQSFAoMZGlzY2FyZF9kYXRhGAMgASgIIoADChFQbGFuVGFza3NSZXNwb25zZRI4CgV0YXNrcxgBIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFRhc2sSPAoHY2hhbmdlcxgCIAMoCzIrLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZENoYW5nZRI2CgR1c2VzGAMgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVXNlEj4KCHJlc3RzX29uGAQgAygLMiwubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5PYmplY3RSZXZpc2lvbhI5CgZmaW5hbHMYBSADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwEkAKBm90aGVycxgGIAMoCzIwLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFRyYW5zYWN0aW9uIlsKElBsYW5uZWRUcmFuc2FjdGlvbhILCgNycGMYASABKAkSOAoFc3RlcHMYAiADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwIsUBCgtQbGFubmVkVGFzaxI4CgZzdGF0dXMYASABKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMSOAoFc3RlcHMYAiADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwEkIKC2RpZmZlcmVuY2VzGAMgAygLMi0ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5GaWVsZERpZmZlcmVuY2UiQQoPRmllbGREaWZmZXJlbmNlEg0KBWZpZWxkGAEgASgJEg8KB3ByZXNlbnQYAiABKAkSDgoGd2FudGVkGAMgASgJIlAKC1BsYW5uZWRTdGVwEgwKBG5hbWUYASABKAkSDwoHc3ViamVjdBgCIAEoCRIMCgRub2RlGAMgASgJEhQKDHVuZG9fcmVtb3ZlcxgEIAEoCSLKAQoNUGxhbm5lZENoYW5nZRJCCgZlZmZlY3QYASABKA4yMi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRDaGFuZ2UuRWZmZWN0EgwKBGtpbmQYAiABKAkSDAoEbmFtZRgDIAEoCSJZCgZFZmZlY3QSFgoSRUZGRUNUX1VOU1BFQ0lGSUVEEAASEQoNRUZGRUNUX0NSRUFURRABEhEKDUVGRkVDVF9DSEFOR0UQAhIRCg1FRkZFQ1RfREVMRVRFEAMiOwoKUGxhbm5lZFVzZRIOCgZhbW91bnQYASABKAkSDgoGYmVmb3JlGAIgASgDEg0KBWFmdGVyGAMgASgDIkIKDk9iamVjdFJldmlzaW9uEhUKA2tleRgBIAEoCUIIukgFcgMYgAISGQoIcmV2aXNpb24YAiABKANCB7pIBCICKAAiYwoQUnVuVGFza3NSZXNwb25zZRIWCg50cmFuc2FjdGlvbl9pZBgBIAEoCRI3CgV0YXNrcxgCIAMoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cyJFChFXYXRjaFRhc2tzUmVxdWVzdBIwCg50cmFuc2FjdGlvbl9pZBgBIAEoCUIYukgVchMyEV5bMC05YS1mLV17MSw2NH0kIo0BChJXYXRjaFRhc2tzUmVzcG9uc2USPgoLdHJhbnNhY3Rpb24YASABKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRyYW5zYWN0aW9uEjcKBXRhc2tzGAIgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzIvMDCgpUYXNrU3RhdHVzEgwKBG5hbWUYASABKAkSDgoGYWN0aW9uGAIgASgJEj0KBXN0YXRlGAMgASgOMi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzLlN0YXRlEg8KB3N1YmplY3QYBCABKAkSDAoEc3RlcBgFIAEoCRIMCgRub2RlGAYgASgJEg0KBWVycm9yGAcgASgJEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBmFuc3dlchgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKZGVwZW5kc19vbhgLIAMoCRIRCgl1bmNoYW5nZWQYDCABKAgingEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1JVTk5JTkcQAhIOCgpTVEFURV9ET05FEAMSEAoMU1RBVEVfRkFJTEVEEAQSEQoNU1RBVEVfSUdOT1JFRBAFEhEKDVNUQVRFX1VORE9JTkcQBhIQCgxTVEFURV9VTkRPTkUQBzKvAwoLVGFza1NlcnZpY2USgwEKCFJ1blRhc2tzEi0ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SdW5UYXNrc1JlcXVlc3QaLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlJ1blRhc2tzUmVzcG9uc2UiGOLHGBQKC3RyYW5zYWN0aW9uEgNydW4YAxKJAQoJUGxhblRhc2tzEi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFuVGFza3NSZXF1ZXN0Gi8ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFuVGFza3NSZXNwb25zZSIbkAIB4scYFAoLdHJhbnNhY3Rpb24SA3J1bhgDEo0BCgpXYXRjaFRhc2tzEi8ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRhc2tzUmVxdWVzdBowLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2F0Y2hUYXNrc1Jlc3BvbnNlIhrixxgWCgt0cmFuc2FjdGlvbhIFd2F0Y2gYAzABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_transaction_v1alpha1_transaction]);
+  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIIs4CCg9SdW5UYXNrc1JlcXVlc3QSPAoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCCbpIBpIBAxCQThIZCghwYXJhbGxlbBgCIAEoDUIHukgEKgIYZBIOCgZkZXRhY2gYAyABKAgSSgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uQgq6SAeSAQQQoI0GEiwKB3VuZG9fb2YYBSABKAlCG7pIGNgBAXITMhFeWzAtOWEtZi1dezEsNjR9JBIUCgxkaXNjYXJkX2RhdGEYBiABKAgSQgoGcGxhY2VzGAcgAygLMicubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrUGxhY2VCCbpIBpIBAxCQTiKKAQoJVGFza1BsYWNlEhgKBHRhc2sYASABKAlCCrpIB3IFEAEYgAISFQoEbm9kZRgCIAEoCUIHukgEcgIYQBJMCglhZGRyZXNzZXMYAyADKAsyLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFkZHJlc3NPZk5ldHdvcmtCCbpIBpIBAxCQTiJHChBBZGRyZXNzT2ZOZXR3b3JrEhkKB25ldHdvcmsYASABKAlCCLpIBXIDGIACEhgKB2FkZHJlc3MYAiABKAlCB7pIBHICGEAipAIKEFBsYW5UYXNrc1JlcXVlc3QSPAoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCCbpIBpIBAxCQThIsCgd1bmRvX29mGAIgASgJQhu6SBjYAQFyEzIRXlswLTlhLWYtXXsxLDY0fSQSFAoMZGlzY2FyZF9kYXRhGAMgASgIEkoKCHJlc3RzX29uGAQgAygLMiwubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5PYmplY3RSZXZpc2lvbkIKukgHkgEEEKCNBhJCCgZwbGFjZXMYBSADKAsyJy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tQbGFjZUIJukgGkgEDEJBOIoADChFQbGFuVGFza3NSZXNwb25zZRI4CgV0YXNrcxgBIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFRhc2sSPAoHY2hhbmdlcxgCIAMoCzIrLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZENoYW5nZRI2CgR1c2VzGAMgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVXNlEj4KCHJlc3RzX29uGAQgAygLMiwubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5PYmplY3RSZXZpc2lvbhI5CgZmaW5hbHMYBSADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwEkAKBm90aGVycxgGIAMoCzIwLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFRyYW5zYWN0aW9uIlsKElBsYW5uZWRUcmFuc2FjdGlvbhILCgNycGMYASABKAkSOAoFc3RlcHMYAiADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwIsUBCgtQbGFubmVkVGFzaxI4CgZzdGF0dXMYASABKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMSOAoFc3RlcHMYAiADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwEkIKC2RpZmZlcmVuY2VzGAMgAygLMi0ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5GaWVsZERpZmZlcmVuY2UiQQoPRmllbGREaWZmZXJlbmNlEg0KBWZpZWxkGAEgASgJEg8KB3ByZXNlbnQYAiABKAkSDgoGd2FudGVkGAMgASgJIlAKC1BsYW5uZWRTdGVwEgwKBG5hbWUYASABKAkSDwoHc3ViamVjdBgCIAEoCRIMCgRub2RlGAMgASgJEhQKDHVuZG9fcmVtb3ZlcxgEIAEoCSLKAQoNUGxhbm5lZENoYW5nZRJCCgZlZmZlY3QYASABKA4yMi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRDaGFuZ2UuRWZmZWN0EgwKBGtpbmQYAiABKAkSDAoEbmFtZRgDIAEoCSJZCgZFZmZlY3QSFgoSRUZGRUNUX1VOU1BFQ0lGSUVEEAASEQoNRUZGRUNUX0NSRUFURRABEhEKDUVGRkVDVF9DSEFOR0UQAhIRCg1FRkZFQ1RfREVMRVRFEAMiOwoKUGxhbm5lZFVzZRIOCgZhbW91bnQYASABKAkSDgoGYmVmb3JlGAIgASgDEg0KBWFmdGVyGAMgASgDIkIKDk9iamVjdFJldmlzaW9uEhUKA2tleRgBIAEoCUIIukgFcgMYgAISGQoIcmV2aXNpb24YAiABKANCB7pIBCICKAAiYwoQUnVuVGFza3NSZXNwb25zZRIWCg50cmFuc2FjdGlvbl9pZBgBIAEoCRI3CgV0YXNrcxgCIAMoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cyJFChFXYXRjaFRhc2tzUmVxdWVzdBIwCg50cmFuc2FjdGlvbl9pZBgBIAEoCUIYukgVchMyEV5bMC05YS1mLV17MSw2NH0kIo0BChJXYXRjaFRhc2tzUmVzcG9uc2USPgoLdHJhbnNhY3Rpb24YASABKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRyYW5zYWN0aW9uEjcKBXRhc2tzGAIgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzIvMDCgpUYXNrU3RhdHVzEgwKBG5hbWUYASABKAkSDgoGYWN0aW9uGAIgASgJEj0KBXN0YXRlGAMgASgOMi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzLlN0YXRlEg8KB3N1YmplY3QYBCABKAkSDAoEc3RlcBgFIAEoCRIMCgRub2RlGAYgASgJEg0KBWVycm9yGAcgASgJEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBmFuc3dlchgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKZGVwZW5kc19vbhgLIAMoCRIRCgl1bmNoYW5nZWQYDCABKAgingEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1JVTk5JTkcQAhIOCgpTVEFURV9ET05FEAMSEAoMU1RBVEVfRkFJTEVEEAQSEQoNU1RBVEVfSUdOT1JFRBAFEhEKDVNUQVRFX1VORE9JTkcQBhIQCgxTVEFURV9VTkRPTkUQBzKvAwoLVGFza1NlcnZpY2USgwEKCFJ1blRhc2tzEi0ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SdW5UYXNrc1JlcXVlc3QaLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlJ1blRhc2tzUmVzcG9uc2UiGOLHGBQKC3RyYW5zYWN0aW9uEgNydW4YAxKJAQoJUGxhblRhc2tzEi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFuVGFza3NSZXF1ZXN0Gi8ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFuVGFza3NSZXNwb25zZSIbkAIB4scYFAoLdHJhbnNhY3Rpb24SA3J1bhgDEo0BCgpXYXRjaFRhc2tzEi8ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRhc2tzUmVxdWVzdBowLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2F0Y2hUYXNrc1Jlc3BvbnNlIhrixxgWCgt0cmFuc2FjdGlvbhIFd2F0Y2gYAzABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_transaction_v1alpha1_transaction]);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.Task
@@ -96,7 +96,8 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
   detach: boolean;
 
   /**
-   * Runs nothing if one of these objects is not as a plan has found it.
+   * Runs nothing if one of these objects is not as a plan has found it. The same for an object that a task begins
+   * to change later.
    *
    * @generated from field: repeated n0stack.transaction.v1alpha1.ObjectRevision rests_on = 4;
    */
@@ -118,6 +119,14 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
    * @generated from field: bool discard_data = 6;
    */
   discardData: boolean;
+
+  /**
+   * Where a plan has placed what the tasks make. They are placed there again, or everything fails and is undone. If
+   * there are any, exactly the tasks that are named here are done: their ignore_error does not count.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.TaskPlace places = 7;
+   */
+  places: TaskPlace[];
 };
 
 /**
@@ -126,6 +135,65 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
  */
 export const RunTasksRequestSchema: GenMessage<RunTasksRequest> = /*@__PURE__*/
   messageDesc(file_n0stack_transaction_v1alpha1_task, 1);
+
+/**
+ * Where an object is that a task makes or changes.
+ *
+ * @generated from message n0stack.transaction.v1alpha1.TaskPlace
+ */
+export type TaskPlace = Message<"n0stack.transaction.v1alpha1.TaskPlace"> & {
+  /**
+   * The name of the task.
+   *
+   * @generated from field: string task = 1;
+   */
+  task: string;
+
+  /**
+   * Empty if it is on no node.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+
+  /**
+   * Of all its nics, in their order.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.AddressOfNetwork addresses = 3;
+   */
+  addresses: AddressOfNetwork[];
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.TaskPlace.
+ * Use `create(TaskPlaceSchema)` to create a new message.
+ */
+export const TaskPlaceSchema: GenMessage<TaskPlace> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 2);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.AddressOfNetwork
+ */
+export type AddressOfNetwork = Message<"n0stack.transaction.v1alpha1.AddressOfNetwork"> & {
+  /**
+   * As the task names it, such as lan.
+   *
+   * @generated from field: string network = 1;
+   */
+  network: string;
+
+  /**
+   * @generated from field: string address = 2;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.AddressOfNetwork.
+ * Use `create(AddressOfNetworkSchema)` to create a new message.
+ */
+export const AddressOfNetworkSchema: GenMessage<AddressOfNetwork> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 3);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlanTasksRequest
@@ -147,6 +215,18 @@ export type PlanTasksRequest = Message<"n0stack.transaction.v1alpha1.PlanTasksRe
    * @generated from field: bool discard_data = 3;
    */
   discardData: boolean;
+
+  /**
+   * Of an earlier plan: see RunTasksRequest. Plans nothing if an object has changed since.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.ObjectRevision rests_on = 4;
+   */
+  restsOn: ObjectRevision[];
+
+  /**
+   * @generated from field: repeated n0stack.transaction.v1alpha1.TaskPlace places = 5;
+   */
+  places: TaskPlace[];
 };
 
 /**
@@ -154,7 +234,7 @@ export type PlanTasksRequest = Message<"n0stack.transaction.v1alpha1.PlanTasksRe
  * Use `create(PlanTasksRequestSchema)` to create a new message.
  */
 export const PlanTasksRequestSchema: GenMessage<PlanTasksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 2);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 4);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlanTasksResponse
@@ -208,7 +288,7 @@ export type PlanTasksResponse = Message<"n0stack.transaction.v1alpha1.PlanTasksR
  * Use `create(PlanTasksResponseSchema)` to create a new message.
  */
 export const PlanTasksResponseSchema: GenMessage<PlanTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 3);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 5);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedTransaction
@@ -232,7 +312,7 @@ export type PlannedTransaction = Message<"n0stack.transaction.v1alpha1.PlannedTr
  * Use `create(PlannedTransactionSchema)` to create a new message.
  */
 export const PlannedTransactionSchema: GenMessage<PlannedTransaction> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 4);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 6);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedTask
@@ -263,7 +343,7 @@ export type PlannedTask = Message<"n0stack.transaction.v1alpha1.PlannedTask"> & 
  * Use `create(PlannedTaskSchema)` to create a new message.
  */
 export const PlannedTaskSchema: GenMessage<PlannedTask> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 5);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 7);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.FieldDifference
@@ -294,7 +374,7 @@ export type FieldDifference = Message<"n0stack.transaction.v1alpha1.FieldDiffere
  * Use `create(FieldDifferenceSchema)` to create a new message.
  */
 export const FieldDifferenceSchema: GenMessage<FieldDifference> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 6);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 8);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedStep
@@ -332,7 +412,7 @@ export type PlannedStep = Message<"n0stack.transaction.v1alpha1.PlannedStep"> & 
  * Use `create(PlannedStepSchema)` to create a new message.
  */
 export const PlannedStepSchema: GenMessage<PlannedStep> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 7);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 9);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedChange
@@ -361,7 +441,7 @@ export type PlannedChange = Message<"n0stack.transaction.v1alpha1.PlannedChange"
  * Use `create(PlannedChangeSchema)` to create a new message.
  */
 export const PlannedChangeSchema: GenMessage<PlannedChange> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 8);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 10);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.PlannedChange.Effect
@@ -397,7 +477,7 @@ export type PlannedChange_Effect = (typeof PlannedChange_Effect)[keyof typeof Pl
  * Describes the enum n0stack.transaction.v1alpha1.PlannedChange.Effect.
  */
 export const PlannedChange_EffectSchema: GenEnum<PlannedChange_Effect> = /*@__PURE__*/
-  enumDesc(file_n0stack_transaction_v1alpha1_task, 8, 0);
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 10, 0);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedUse
@@ -426,7 +506,7 @@ export type PlannedUse = Message<"n0stack.transaction.v1alpha1.PlannedUse"> & {
  * Use `create(PlannedUseSchema)` to create a new message.
  */
 export const PlannedUseSchema: GenMessage<PlannedUse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 9);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 11);
 
 /**
  * An object as it was at one moment.
@@ -454,7 +534,7 @@ export type ObjectRevision = Message<"n0stack.transaction.v1alpha1.ObjectRevisio
  * Use `create(ObjectRevisionSchema)` to create a new message.
  */
 export const ObjectRevisionSchema: GenMessage<ObjectRevision> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 10);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 12);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.RunTasksResponse
@@ -478,7 +558,7 @@ export type RunTasksResponse = Message<"n0stack.transaction.v1alpha1.RunTasksRes
  * Use `create(RunTasksResponseSchema)` to create a new message.
  */
 export const RunTasksResponseSchema: GenMessage<RunTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 11);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 13);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksRequest
@@ -495,7 +575,7 @@ export type WatchTasksRequest = Message<"n0stack.transaction.v1alpha1.WatchTasks
  * Use `create(WatchTasksRequestSchema)` to create a new message.
  */
 export const WatchTasksRequestSchema: GenMessage<WatchTasksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 12);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 14);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksResponse
@@ -521,7 +601,7 @@ export type WatchTasksResponse = Message<"n0stack.transaction.v1alpha1.WatchTask
  * Use `create(WatchTasksResponseSchema)` to create a new message.
  */
 export const WatchTasksResponseSchema: GenMessage<WatchTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 13);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 15);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.TaskStatus
@@ -607,7 +687,7 @@ export type TaskStatus = Message<"n0stack.transaction.v1alpha1.TaskStatus"> & {
  * Use `create(TaskStatusSchema)` to create a new message.
  */
 export const TaskStatusSchema: GenMessage<TaskStatus> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 14);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 16);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.TaskStatus.State
@@ -669,7 +749,7 @@ export type TaskStatus_State = (typeof TaskStatus_State)[keyof typeof TaskStatus
  * Describes the enum n0stack.transaction.v1alpha1.TaskStatus.State.
  */
 export const TaskStatus_StateSchema: GenEnum<TaskStatus_State> = /*@__PURE__*/
-  enumDesc(file_n0stack_transaction_v1alpha1_task, 14, 0);
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 16, 0);
 
 /**
  * Runs many requests as one transaction: all of them happen, or none.
