@@ -10,6 +10,7 @@ import { runTasks } from "../../src/util/run-graph.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { newAnswers, requestOf } from "../do/answers.ts";
+import { applyPlan } from "../do/atomic/apply.ts";
 import { planAtomic } from "../do/atomic/plan.ts";
 import { attach, runAtomic } from "../do/atomic/run-atomic.ts";
 import { undo } from "../do/atomic/undo.ts";
@@ -39,6 +40,8 @@ interface Flags {
   readonly schema?: true;
   readonly atomic?: true;
   readonly plan?: true;
+  readonly planOut?: string;
+  readonly apply?: string;
   readonly attach?: string;
   readonly undo?: string;
   readonly discardData?: true;
@@ -55,6 +58,8 @@ const EXAMPLES = [
   "do --parallel 50 - < tasks.yaml",
   "do --atomic examples/boot-vm.yaml",
   "do --plan examples/boot-vm.yaml",
+  "do examples/boot-vm.yaml --plan-out boot-vm.plan",
+  "do --apply boot-vm.plan",
   "do --attach 0199c2f3a1b4-3f2a9c10-77e1",
   "do --undo 0199c2f3a1b4-3f2a9c10-77e1 --plan",
   "do web-servers.yaml --values lab.yaml --set count=3",
@@ -75,6 +80,8 @@ export function doCommand(cli: CliContext): Command {
       "--plan",
       "print what --atomic would do, and change nothing; exit with 3 if that is anything",
     )
+    .option("--plan-out <file>", "like --plan, and keep the plan in a file")
+    .option("--apply <plan>", "do exactly what a plan says, as one transaction, or nothing")
     .option("--attach <id>", "show a transaction of tasks again, until it ends")
     .option("--check", "check the files and run nothing")
     .option("--set <name=value>", "the value of a parameter; repeatable", collect)
@@ -84,36 +91,7 @@ export function doCommand(cli: CliContext): Command {
   withExamples(command, EXAMPLES);
   command.addHelpText("after", formatHelp(cli));
   return command.action(async (files: readonly string[], flags: Flags) => {
-    if (flags.schema === true) {
-      if (files.length > 0) throw new CliError("--schema takes no files");
-      cli.io.stdout.print(await doSchema());
-      return;
-    }
-    if (flags.attach !== undefined) {
-      if (files.length > 0 || flags.atomic) throw new CliError("--attach takes an id and no files");
-      await attach(cli, flags.attach);
-      return;
-    }
-    if (flags.undo !== undefined) {
-      if (files.length > 0 || flags.atomic) throw new CliError("--undo takes an id and no files");
-      await undo(cli, flags.undo, flags, flags.parallel);
-      return;
-    }
-    if (flags.discardData || flags.yes) throw new CliError("--discard-data and --yes need --undo");
-    if (files.length === 0) throw new CliError("name a file with tasks, or - for standard input");
-    const texts = await readTexts(cli, files);
-    const given = { values: await readValues(flags.values ?? []), set: flags.set ?? [] };
-    const checked = checkTasks(texts, await loadResources(cli.kinds), given);
-    refuse(cli, checked.problems, files);
-    if (flags.check === true) {
-      const count = counted(checked.tasks.size, "task");
-      cli.say(`Checked ${count} and found no problem. Nothing was run.`);
-      return;
-    }
-    refuse(cli, await findMissing(cli, checked.objects), files);
-    if (flags.plan) await planAtomic(cli, checked);
-    else if (flags.atomic) await runAtomic(cli, checked, flags.parallel);
-    else await runAll(cli, checked, flags.parallel);
+    await doAny(cli, files, flags);
   });
 }
 
@@ -121,7 +99,61 @@ function withUndo(command: Command): void {
   command
     .option("--undo <id>", "take back a committed transaction, as n0cli tx undo does")
     .option("--discard-data", "with --undo: the data of block storages that it made may be lost")
-    .option("--yes", "with --undo: without a question");
+    .option("--yes", "with --apply and --undo: without a question");
+}
+
+async function doAny(cli: CliContext, files: readonly string[], flags: Flags): Promise<void> {
+  if (flags.schema === true) {
+    if (files.length > 0) throw new CliError("--schema takes no files");
+    cli.io.stdout.print(await doSchema());
+    return;
+  }
+  if (flags.attach !== undefined) {
+    if (files.length > 0 || flags.atomic) throw new CliError("--attach takes an id and no files");
+    await attach(cli, flags.attach);
+    return;
+  }
+  if (flags.undo !== undefined) {
+    if (files.length > 0 || flags.atomic) throw new CliError("--undo takes an id and no files");
+    await undo(cli, flags.undo, flags, flags.parallel);
+    return;
+  }
+  if (flags.apply !== undefined) {
+    throwUnlessPlanAlone(files, flags);
+    const { parallel, yes: isAgreed = false } = flags;
+    await applyPlan(cli, flags.apply, { parallel, isAgreed });
+    return;
+  }
+  if (flags.discardData) throw new CliError("--discard-data needs --undo");
+  if (flags.yes) throw new CliError("--yes needs --apply or --undo");
+  await doFiles(cli, files, flags);
+}
+
+async function doFiles(cli: CliContext, files: readonly string[], flags: Flags): Promise<void> {
+  if (files.length === 0) throw new CliError("name a file with tasks, or - for standard input");
+  const texts = await readTexts(cli, files);
+  const given = { values: await readValues(flags.values ?? []), set: flags.set ?? [] };
+  const checked = checkTasks(texts, await loadResources(cli.kinds), given);
+  refuse(cli, checked.problems, files);
+  if (flags.check === true) {
+    const count = counted(checked.tasks.size, "task");
+    cli.say(`Checked ${count} and found no problem. Nothing was run.`);
+    return;
+  }
+  refuse(cli, await findMissing(cli, checked.objects), files);
+  if (flags.plan || flags.planOut !== undefined) await planAtomic(cli, checked, flags.planOut);
+  else if (flags.atomic) await runAtomic(cli, checked, flags.parallel);
+  else await runAll(cli, checked, flags.parallel);
+}
+
+/** @throws CliError if something comes with `--apply` that the plan has settled. */
+function throwUnlessPlanAlone(files: readonly string[], flags: Flags): void {
+  const { atomic, plan, planOut, check, set, values } = flags;
+  const others = [atomic, plan, planOut, check, set, values];
+  if (files.length === 0 && others.every((flag) => flag === undefined)) return;
+  throw new CliError(
+    "--apply takes a plan, --parallel and --yes: it has the tasks and their values",
+  );
 }
 
 /** @throws CliError if there are problems, after it has said them. */

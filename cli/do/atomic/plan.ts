@@ -1,67 +1,94 @@
-import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   PlannedChange_Effect as Effect,
+  type PlannedChange,
   type PlannedStep,
   type PlannedTask,
   PlanTasksRequestSchema,
   type PlanTasksResponse,
   PlanTasksResponseSchema,
   TaskService,
+  type Task as WireTask,
 } from "../../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { counted } from "../../../src/util/counted.ts";
+import { DEFAULT_SCOPE } from "../../../src/util/ref.ts";
+import { placeOf, placeText, type TaskPlace } from "../../../src/util/task-place.ts";
 import { callUnary } from "../../call.ts";
 import type { CliContext } from "../../context.ts";
 import { EXIT } from "../../exit-code.ts";
 import { formatValue, messageToJson } from "../../output.ts";
 import type { Checked } from "../check.ts";
+import { throwUnlessForPlan, writePlan } from "./plan-file.ts";
 import { wireTask } from "./wire-task.ts";
 
-/** Prints what running the tasks would do, as one transaction. The exit code says whether that is anything. */
-export async function planAtomic(cli: CliContext, { tasks }: Checked): Promise<void> {
-  const request = create(PlanTasksRequestSchema, { tasks: [...tasks.values()].map(wireTask) });
-  await printPlan(cli, await callUnary(cli, TaskService.method.planTasks, request));
+/**
+ * Prints what running the tasks would do, as one transaction. The exit code says whether that is anything.
+ *
+ * @param out The file that keeps the plan for `--apply`.
+ */
+export async function planAtomic(
+  cli: CliContext,
+  { tasks, outputs }: Pick<Checked, "tasks" | "outputs">,
+  out?: string,
+): Promise<void> {
+  if (out !== undefined) await throwUnlessForPlan(out);
+  const wireTasks = [...tasks.values()].map(wireTask);
+  const request = create(PlanTasksRequestSchema, { tasks: wireTasks });
+  const planned = await callUnary(cli, TaskService.method.planTasks, request);
+  await printPlan(cli, planned, wireTasks);
+  if (out === undefined || cli.exitCode === EXIT.conflict) return;
+  const { baseUrl: api, project = DEFAULT_SCOPE } = await cli.connection();
+  await writePlan(out, { api, project, tasks: wireTasks, outputs, planned }, cli.io.random);
+  cli.say(`Only you can read ${out}: it holds the values of all parameters, also secret ones.`);
+  cli.say(`n0cli do --apply ${out} does what it says.`);
 }
 
-/** Prints the plan as the data of the command. The exit code says whether it would change anything. */
-export async function printPlan(cli: CliContext, plan: PlanTasksResponse): Promise<void> {
+/**
+ * Prints the plan as the data of the command. The exit code says whether it would change anything.
+ *
+ * @param wireTasks What was planned, if it is known here.
+ */
+export async function printPlan(
+  cli: CliContext,
+  planned: PlanTasksResponse,
+  wireTasks: readonly WireTask[] = [],
+): Promise<void> {
   const format = cli.flags().output;
   if (format === "json" || format === "jsonl" || format === "yaml") {
-    const json = messageToJson(PlanTasksResponseSchema, plan);
+    const json = messageToJson(PlanTasksResponseSchema, planned);
     cli.io.stdout.print(await formatValue(format, json));
   } else {
-    const end = `${counted(plan.tasks.length, "task")}. Nothing was changed.\n`;
-    cli.io.stdout.print(`${planText(plan)}${end}`);
+    const end = `${counted(planned.tasks.length, "task")}. Nothing was changed.\n`;
+    cli.io.stdout.print(`${planText(planned, wireTasks)}${end}`);
   }
-  const different = plan.tasks.filter(({ differences }) => differences.length > 0);
+  const different = planned.tasks.filter(({ differences }) => differences.length > 0);
   if (different.length > 0) {
     cli.say(`It would be refused: ${counted(different.length, "object")} of it exist and differ`);
     cli.exitCode = EXIT.conflict;
-  } else cli.exitCode = plan.changes.length === 0 ? EXIT.done : EXIT.findings;
+  } else cli.exitCode = planned.changes.length === 0 ? EXIT.done : EXIT.findings;
 }
 
 /** In lines, for people. */
-export function planText(plan: PlanTasksResponse): string {
-  const { tasks, finals, others, changes, uses } = plan;
+export function planText(plan: PlanTasksResponse, wireTasks: readonly WireTask[] = []): string {
+  const { tasks, finals, others } = plan;
   const lines = [
-    ...tasks.flatMap(taskLines),
+    ...tasks.flatMap((task, i) => taskLines(task, wireTasks[i])),
     ...others.flatMap(({ rpc, steps }) => [
       `${rpc}, a transaction of its own, which stays if the tasks are undone`,
       ...steps.map((step) => `    ${stepText(step)}`),
     ]),
     ...(finals.length === 0 ? [] : ["When all tasks are done; this cannot be undone:"]),
     ...finals.map((step) => `    ${stepText(step)}`),
-    ...(changes.length === 0 ? ["Nothing would change."] : ["Then:"]),
-    ...changes.map(({ effect, kind, name }) => `  ${SIGNS[effect]} ${kind}/${name}`),
-    ...uses.map(({ amount, before, after }) => `  ${amount} of the project: ${before} -> ${after}`),
+    ...changesText(plan),
   ];
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function taskLines({ status, steps, differences }: PlannedTask): string[] {
+function taskLines({ status, steps, differences }: PlannedTask, task?: WireTask): string[] {
   const { name = "", action = "", answer, unchanged = false } = status ?? {};
   const isThere = unchanged && differences.length === 0 ? ": it is there already" : "";
   return [
-    `${name}: ${action}${placesText(answer)}${isThere}`,
+    `${name}: ${action}${whereText(placeOf(answer, task?.args))}${isThere}`,
     ...steps.map((step) => `    ${stepText(step)}`),
     ...differences.map(
       ({ field, present, wanted }) => `    ! it exists, and ${field} is ${present}, not ${wanted}`,
@@ -69,17 +96,23 @@ function taskLines({ status, steps, differences }: PlannedTask): string[] {
   ];
 }
 
-/** ` (node-1, 10.0.0.253)`: where the object of an answer would be. */
-function placesText(answer: JsonObject = {}): string {
-  const { compute_node_name: node = answer["node_name"], nics } = answer;
-  const addresses = Array.isArray(nics) ? nics.flatMap(addressesOf) : [];
-  const places = [node, ...addresses].filter((place) => typeof place === "string" && place !== "");
-  return places.length === 0 ? "" : ` (${places.join(", ")})`;
+/** ` (node-1, 10.0.0.253)`: where the object of a task would be. */
+function whereText(place: TaskPlace): string {
+  return place.node === "" && place.addresses.length === 0 ? "" : ` (${placeText(place)})`;
 }
 
-function addressesOf(nic: JsonValue): readonly JsonValue[] {
-  if (typeof nic !== "object" || nic === null || Array.isArray(nic)) return [];
-  return [nic["ipv4_address"] ?? "", nic["ipv6_address"] ?? ""];
+/** A line for each object and each amount that would not be as before. */
+export function changesText({ changes, uses }: PlanTasksResponse): readonly string[] {
+  return [
+    ...(changes.length === 0 ? ["Nothing would change."] : ["Then:"]),
+    ...changes.map((change) => `  ${changeText(change)}`),
+    ...uses.map(({ amount, before, after }) => `  ${amount} of the project: ${before} -> ${after}`),
+  ];
+}
+
+/** `+ virtual_machine/web` */
+export function changeText({ effect, kind, name }: PlannedChange): string {
+  return `${SIGNS[effect]} ${kind}/${name}`;
 }
 
 const SIGNS: Readonly<Record<Effect, string>> = {
@@ -90,9 +123,11 @@ const SIGNS: Readonly<Record<Effect, string>> = {
 };
 
 /** `domain.start_new of web on node-1; its undo removes the domain "web"` */
-function stepText({ name, subject, node, undoRemoves }: PlannedStep): string {
-  const of = subject === "" ? "" : ` of ${subject}`;
-  const on = node === "" ? "" : ` on ${node}`;
-  const undo = undoRemoves === "" ? "" : `; its undo removes ${undoRemoves}`;
-  return `${name}${of}${on}${undo}`;
+function stepText(step: PlannedStep): string {
+  return `${actText(step)}${step.undoRemoves === "" ? "" : `; its undo removes ${step.undoRemoves}`}`;
+}
+
+/** `domain.start_new of web on node-1` */
+export function actText({ name, subject, node }: PlannedStep): string {
+  return `${name}${subject === "" ? "" : ` of ${subject}`}${node === "" ? "" : ` on ${node}`}`;
 }

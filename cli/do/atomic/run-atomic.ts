@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { stringify } from "yaml";
 import {
   RunTasksRequestSchema,
@@ -18,7 +18,7 @@ import { EXIT } from "../../exit-code.ts";
 import { messageToJson } from "../../output.ts";
 import { exitCodeOf } from "../../transaction/words.ts";
 import type { Checked } from "../check.ts";
-import { fillOutputs } from "../outputs.ts";
+import { fillOutputs, type Output } from "../outputs.ts";
 import { printOutputs } from "../print-outputs.ts";
 import { askAtInterrupt } from "./ask-at-interrupt.ts";
 import { type Followed, followTasks } from "./follow.ts";
@@ -31,11 +31,27 @@ export async function runAtomic(
   { tasks, outputs }: Checked,
   parallel: number,
 ): Promise<void> {
-  const request = create(RunTasksRequestSchema, {
-    tasks: [...tasks.values()].map(wireTask),
-    parallel,
-    detach: true,
-  });
+  const typeOf = (name: string) => tasks.get(name)?.method.output;
+  await runRequest(
+    cli,
+    { tasks: [...tasks.values()].map(wireTask), parallel },
+    { outputs, typeOf },
+  );
+}
+
+interface Answers {
+  readonly outputs: readonly Output[];
+  /** The type of the answer of a task. */
+  typeOf(name: string): DescMessage | undefined;
+}
+
+/** The same, of tasks as the API has them. */
+export async function runRequest(
+  cli: CliContext,
+  tasks: MessageInitShape<typeof RunTasksRequestSchema>,
+  { outputs, typeOf }: Answers,
+): Promise<void> {
+  const request = create(RunTasksRequestSchema, { ...tasks, detach: true });
   const { transactionId } = await callUnary(cli, TaskService.method.runTasks, request);
   if (cli.flags().wait === false) {
     cli.io.stdout.print(`${transactionId}\n`);
@@ -45,8 +61,8 @@ export async function runAtomic(
   if (end?.transaction.phase !== Phase.DONE) return;
   const answerOf = (name: string) => {
     const answer = end.tasks.get(name)?.answer;
-    const task = tasks.get(name);
-    return answer && task && { type: task.method.output, json: answer };
+    const type = typeOf(name);
+    return answer && type && { type, json: answer };
   };
   if (outputs.length > 0) printOutputs(cli, fillOutputs(outputs, answerOf));
 }

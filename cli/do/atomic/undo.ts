@@ -7,8 +7,7 @@ import {
 import { callUnary } from "../../call.ts";
 import type { CliContext } from "../../context.ts";
 import { CliError } from "../../errors.ts";
-import { EXIT } from "../../exit-code.ts";
-import { readLine } from "../../input.ts";
+import { agree } from "./agree.ts";
 import { planText, printPlan } from "./plan.ts";
 import { attach } from "./run-atomic.ts";
 
@@ -37,7 +36,7 @@ export async function undo(
   const plan = await callUnary(cli, planTasks, create(PlanTasksRequestSchema, asked));
   if (planOnly === true) return await printPlan(cli, plan);
   cli.io.stderr.print(planText(plan));
-  if (isAsked) await ask(cli);
+  if (isAsked) await agree(cli);
   const { restsOn } = plan;
   const request = create(RunTasksRequestSchema, {
     ...{ ...asked, restsOn, parallel },
@@ -46,10 +45,4 @@ export async function undo(
   const { transactionId } = await callUnary(cli, runTasks, request);
   if (cli.flags().wait === false) cli.io.stdout.print(`${transactionId}\n`);
   else await attach(cli, transactionId);
-}
-
-async function ask(cli: CliContext): Promise<void> {
-  cli.say("To do this as one transaction, type yes:");
-  if ((await readLine(cli.io.stdin, cli.signal)) === "yes") return;
-  throw new CliError("nothing was changed", cli.signal.aborted ? EXIT.interrupted : EXIT.failed);
 }
