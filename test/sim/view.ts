@@ -179,6 +179,14 @@ export class View {
     return this.choose(open, ["018bcfe56800-00000000-0000"]);
   }
 
+  /** One that is done, if there is any. */
+  done(): string {
+    const done = [...this.#model.transactions.values()]
+      .filter(({ state, guards }) => state === "done" && guards.some((key) => this.#isSeen(key)))
+      .map(({ id }) => id);
+    return this.choose(done, ["018bcfe56800-00000000-0000"]);
+  }
+
   #perhapsElsewhere(
     choose: (view: View, isSeen: (object: Shareable) => boolean) => string,
   ): string {

@@ -44,7 +44,8 @@ export async function changesWritten(
 }
 
 function isOf({ collection, records }: Kind, key: string): boolean {
-  return [collection, ...records].some(({ prefix }) => key.startsWith(prefix));
+  if (key.startsWith(collection.prefix)) return true;
+  return records.some(({ prefix }) => key.startsWith(prefix));
 }
 
 /** How records are when a transaction with this commit is at rest, in base64; null for none. */

@@ -125,19 +125,25 @@ function planTasks(view: View): PlannedTask[] {
   return [...planned, taskOf("fails", "DeleteNetwork", { name }, all)];
 }
 
+/** Some take back what others have done. */
+function planRequest(view: View) {
+  const { dice } = view;
+  const tasks = planTasks(view);
+  const parallel = dice.pick([1, 2, 4]);
+  if (dice.chance(0.75)) return { tasks, parallel };
+  return { tasks: [], undoOf: view.done(), discardData: dice.chance(0.8), parallel };
+}
+
 export const calls: Readonly<Record<string, CallKind>> = {
   RunTasks: {
-    ...call(
-      6,
-      (view) => ({ tasks: planTasks(view), parallel: view.dice.pick([1, 2, 4]) }),
-      (c, request, options) =>
-        c.client(TaskService).runTasks(
-          {
-            ...request,
-            tasks: request.tasks.map((task) => ({ ...task, dependsOn: [...task.dependsOn] })),
-          },
-          options,
-        ),
+    ...call(6, planRequest, (c, request, options) =>
+      c.client(TaskService).runTasks(
+        {
+          ...request,
+          tasks: request.tasks.map((task) => ({ ...task, dependsOn: [...task.dependsOn] })),
+        },
+        options,
+      ),
     ),
     wrongIn: ({ transactionId, tasks }: RunTasksResponse) =>
       tasks

@@ -20,6 +20,9 @@ import { type Chain, ordered } from "./order.ts";
 import { securityGroupUndoing } from "./security-group.ts";
 import { virtualMachineUndoing } from "./virtual-machine.ts";
 
+/** The most reasons in one error. */
+const SHOWN_MAX = 10;
+
 /** The undo of a transaction, as a request of tasks. */
 interface UndoTasks {
   readonly tasks: readonly Task[];
@@ -54,18 +57,19 @@ export async function undoTasks(
   const changes = await changesOf(api, records);
   const { undo, refusals, losses } = newUndo(call, changes, await othersOf(api, call, changes));
   const moved = changes.filter(({ undoing, change }) => !isAsLeft(undoing, change));
-  for (const { undoing, change } of moved) {
+  for (const [i, { undoing, change }] of moved.entries()) {
     const { key, name, present, after } = change;
     const what = `${undoing.word} "${name}"`;
-    const by = await whoChanged(api, id, key);
+    const by = i < SHOWN_MAX ? await whoChanged(api, id, key) : "";
     if (present === undefined) undo.refuse(`${what} is gone${by}`);
     else undo.refuse(`${what} ${after === undefined ? "exists again" : "has changed since"}${by}`);
   }
-  for (const one of changes) if (!moved.includes(one)) refuseMovedInterfaces(one.change, undo);
+  const movedOnes = new Set(moved.map(({ change }) => change));
+  for (const { change } of changes) {
+    if (!movedOnes.has(change)) refuseMovedInterfaces(change, undo);
+  }
   const chains = changes.map(({ undoing, change }, place): Chain => {
-    const drafts = moved.some((one) => one.change === change)
-      ? []
-      : draftsOf(undoing, change, undo);
+    const drafts = movedOnes.has(change) ? [] : draftsOf(undoing, change, undo);
     const refers = (object: Message | undefined) => keysOf(undoing, change.key, object);
     const { before, after } = change;
     const kind = undoing.of.kind;
@@ -143,6 +147,7 @@ function newUndo(call: Call, all: readonly Found[], others: ReadonlyMap<string, 
   const refusals: string[] = [];
   const losses: string[] = [];
   const byKey = new Map(all.map(({ change }) => [change.key, change]));
+  const byKind = Map.groupBy(all, ({ undoing }) => undoing.of.kind);
   const undo: Undo = {
     before(of, name) {
       const key = of.key(refBeside({ scope }, of.kind, name));
@@ -152,9 +157,9 @@ function newUndo(call: Call, all: readonly Found[], others: ReadonlyMap<string, 
         | undefined;
     },
     changesOf: (of) =>
-      all
-        .filter(({ undoing }) => undoing.of.kind === of.kind)
-        .map(({ change }) => change as Change<ReturnType<typeof of.decode>>),
+      (byKind.get(of.kind) ?? []).map(
+        ({ change }) => change as Change<ReturnType<typeof of.decode>>,
+      ),
     refuse: (why) => refusals.push(why),
     lose: (what) => losses.push(what),
   };
@@ -173,8 +178,6 @@ function baseOf(from: Ref, object: Message): readonly Ref[] {
   const base = "baseBlockStorageName" in object ? String(object.baseBlockStorageName) : "";
   return base === "" ? [] : [refBeside(from, blockStorages.kind, base)];
 }
-
-const SHOWN_MAX = 10;
 
 function throwIf(id: string, refusals: readonly string[], losses: readonly string[]): void {
   const list = (texts: readonly string[]) => {
