@@ -161,12 +161,18 @@ class Layer {
       if (!this.#seen.has(key)) this.#seen.set(key, entry);
       all.set(key, this.#seen.get(key));
     }
+    // What comes from below is in order.
+    let isInOrder = true;
     for (const [first, records] of this.#own) {
       if (!prefix.startsWith(first) && !first.startsWith(prefix)) continue;
-      for (const [key, entry] of records) if (key.startsWith(prefix)) all.set(key, entry);
+      for (const [key, entry] of records) {
+        if (!key.startsWith(prefix)) continue;
+        isInOrder &&= all.has(key);
+        all.set(key, entry);
+      }
     }
     const entries = [...all.values()].filter((entry) => entry !== undefined);
-    return entries.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return isInOrder ? entries : entries.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 }
 

@@ -51,6 +51,7 @@ export class Segments extends Pushes {
       const nodeName = nodes.refOf(key).name;
       const hasMoved = before?.value.underlayAddress !== after?.value.underlayAddress;
       if (hasMoved) segments.#moveNode(nodeName, revision);
+      for (const table of segments.#tables.values()) table.doubt(nodeName);
       // It registers when its agent has started, which knows nothing yet.
       if (after !== undefined) segments.offer(nodeName);
     });
@@ -86,7 +87,6 @@ export class Segments extends Pushes {
       if (nodeName === undefined) {
         this.#mark(key, table);
       } else {
-        table.doubt(nodeName);
         if (table.isFor(nodeName)) table.link(nodeName);
         if (table.links.has(nodeName)) this.mark([{ nodeName, key }]);
       }
