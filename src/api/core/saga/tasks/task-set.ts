@@ -46,6 +46,8 @@ export class TaskSet {
   readonly #fresh = new Set<string>();
   readonly #contributions: Contribution[] = [];
   readonly #committed = new Set<string>();
+  /** The tasks that have begun another step than their first one. */
+  readonly #acting = new Set<string>();
   /** The keys of all their deletes, and maybe of some that are no more. */
   readonly #deletes = new Set<string>();
   /** The objects that committed tasks delete, each with its task. */
@@ -81,6 +83,7 @@ export class TaskSet {
     secret?: S,
   ): Promise<O | undefined> {
     const guards = [...this.#fresh];
+    if (step.name !== beginTask.name) this.#acting.add(task);
     const output = await this.tx.runOf({ task, signal, guards }, step, input, secret);
     for (const key of guards) this.#fresh.delete(key);
     return output;
@@ -93,6 +96,10 @@ export class TaskSet {
 
   async begin({ name, rpc }: Pick<ListedTask, "name" | "rpc">, signal: AbortSignal): Promise<void> {
     await this.run({ task: name, signal }, beginTask, { name, rpc });
+  }
+
+  hasActed(task: string): boolean {
+    return this.#acting.has(task);
   }
 
   hasCommitted(task: string): boolean {
@@ -154,6 +161,7 @@ export class TaskSet {
     const kept = this.#contributions.filter((one) => one.task !== task);
     this.#contributions.splice(0, Infinity, ...kept);
     this.#committed.delete(task);
+    this.#acting.delete(task);
     for (const map of [this.#going, this.#wanted]) {
       for (const [ref, deleter] of map) if (deleter === task) map.delete(ref);
     }

@@ -6,7 +6,7 @@ import type { Api, SagaContext } from "../../context.ts";
 import type { CommitAnswer, CommittingTx } from "../tx.ts";
 import { isObject, marked } from "./marks.ts";
 import type { Task } from "./task.ts";
-import { beginTask, commitTask, replacing } from "./task-steps.ts";
+import { commitTask, replacing } from "./task-steps.ts";
 
 /** A transaction as a saga sees it that runs as a task: it acts in the transaction of the whole. */
 export interface TaskTx<A extends Api = Api> extends CommittingTx<A> {
@@ -76,8 +76,7 @@ async function commit(
   laters: readonly Later[],
 ): Promise<void> {
   const { api } = context;
-  const steps = set.tx.rows.filter((row) => row.task === name && row.name !== beginTask.name);
-  const acts = steps.length + deletes.length + laters.length > 0;
+  const acts = set.hasActed(name) || deletes.length + laters.length > 0;
   if (!acts && (await isAllThere(context, puts))) {
     const nothing = { records: [], conditions: [], isUnchanged: true };
     await set.run({ task: name, signal }, commitTask, { name, answer, ...nothing });
