@@ -108,13 +108,14 @@ async function doAny(cli: CliContext, files: readonly string[], flags: Flags): P
     cli.io.stdout.print(await doSchema());
     return;
   }
+  const isAlone = files.length === 0 && [flags.atomic, flags.planOut].every((one) => !one);
   if (flags.attach !== undefined) {
-    if (files.length > 0 || flags.atomic) throw new CliError("--attach takes an id and no files");
+    if (!isAlone) throw new CliError("--attach takes an id and no files");
     await attach(cli, flags.attach);
     return;
   }
   if (flags.undo !== undefined) {
-    if (files.length > 0 || flags.atomic) throw new CliError("--undo takes an id and no files");
+    if (!isAlone) throw new CliError("--undo takes an id and no files");
     await undo(cli, flags.undo, flags, flags.parallel);
     return;
   }

@@ -1,7 +1,9 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { inProject } from "../../../../test/projects.ts";
 import { refused } from "../../../../test/refused.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
+import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import {
   type PlanTasksResponse,
   TaskStatus_State as State,
@@ -130,4 +132,24 @@ test("an object that a task begins to change late must still be as the plan has 
   const moved = await refused(tasksOf(world).runTasks({ tasks, restsOn }));
   expect(moved).toMatchObject({ code: "FailedPrecondition", resource: "network/lan" });
   expect((await world.networks.getNetwork({ name: "lan" })).labels).toEqual({ by: "others" });
+});
+
+test("an address in a network of another project is the planned one too", async () => {
+  await using world = await newWorld({ inMemory: true });
+  const acme = await inProject(world, "acme");
+  for (const name of ["lan", "own"]) {
+    const { networks } = name === "lan" ? world : acme;
+    await networks.applyNetwork({ name, ipv4Cidr: "10.1.0.0/24" });
+  }
+  await world.networks.setNetworkVisibility({ name: "lan", visibility: Visibility.PUBLIC });
+  const nics = ["default/lan", "own"].map((network_name) => ({ network_name }));
+  const tasks = [
+    task("vm", "virtual_machine", "CreateVirtualMachine", { name: "vm", ...COMPUTE, nics }),
+  ];
+  const [place] = placesIn(await tasksOf(acme).planTasks({ tasks }));
+  expect(place!.addresses.map(({ network }) => network)).toEqual(["default/lan", "own"]);
+  // Free in both networks, and not what the address book would choose.
+  const addresses = place!.addresses.map((one, i) => ({ ...one, address: `10.1.0.${8 + i}` }));
+  const ran = await tasksOf(acme).runTasks({ tasks, places: [{ ...place!, addresses }] });
+  expect(textsOf(ran.tasks)).toEqual(["vm node-1, 10.1.0.8, 10.1.0.9"]);
 });

@@ -62,7 +62,14 @@ export async function runTasks(
     begun.resolve(tx.id);
     set.onDifferent = onDifferent;
     const run = new TaskRun(known, call, set, tasks, places);
-    set.onTaken = (keys) => run.orStop(throwIfMoved(api, call, request.restsOn, new Set(keys)));
+    const planned = new Map(request.restsOn.map((one) => [one.key, one]));
+    set.onTaken = (keys) =>
+      run.orStop(
+        throwUnlessSame(
+          api,
+          keys.flatMap((key) => planned.get(key) ?? []),
+        ),
+      );
     await run.run(request.parallel || PARALLEL_DEFAULT);
     const parts = await set.commitParts(api);
     const statuses = statusesOf(known.methods, tx.header, tx.rows);
@@ -111,7 +118,6 @@ async function prepare(
 }
 
 /**
- * @param only Checks these keys alone.
  * @throws N0Error `failed_precondition` that names the objects that are not as the plan has found them;
  *   `invalid_argument` for what is not an object of the project of the call: nobody learns of others by this.
  */
@@ -119,15 +125,21 @@ export async function throwIfMoved(
   api: Api,
   call: Call,
   restsOn: readonly ObjectRevision[],
-  only?: ReadonlySet<string>,
+): Promise<void> {
+  for (const [i, { key }] of restsOn.entries()) {
+    if (isOfProject(api, call, key)) continue;
+    throw invalid(`rests_on[${i}].key`, "is not an object of the project");
+  }
+  await throwUnlessSame(api, restsOn);
+}
+
+async function throwUnlessSame(
+  { datastore }: Pick<Api, "datastore">,
+  objects: readonly ObjectRevision[],
 ): Promise<void> {
   const moved: string[] = [];
-  for (const [i, { key, revision }] of restsOn.entries()) {
-    if (only === undefined && !isOfProject(api, call, key)) {
-      throw invalid(`rests_on[${i}].key`, "is not an object of the project");
-    }
-    if (only !== undefined && !only.has(key)) continue;
-    const entry = await api.datastore.get(key);
+  for (const { key, revision } of objects) {
+    const entry = await datastore.get(key);
     if (BigInt(entry?.revision ?? 0) !== revision) moved.push(keyText(key));
   }
   if (moved.length === 0) return;
