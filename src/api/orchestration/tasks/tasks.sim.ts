@@ -130,7 +130,7 @@ function planRequest(view: View) {
   const { dice } = view;
   const tasks = planTasks(view);
   const parallel = dice.pick([1, 2, 4]);
-  if (dice.chance(0.75)) return { tasks, parallel };
+  if (dice.chance(0.9)) return { tasks, parallel };
   return { tasks: [], undoOf: view.done(), discardData: dice.chance(0.8), parallel };
 }
 
