@@ -7,6 +7,7 @@ import {
   TaskService,
 } from "../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { nodeOf, subjectOf } from "../src/transaction/journal.ts";
+import { defined } from "../src/util/defined.ts";
 import { asTask, isTaskName } from "./as-task.ts";
 import { CASES_IN_ORDER } from "./cases.ts";
 import { type RpcCase, stillClock } from "./saga-cases.ts";
@@ -21,12 +22,10 @@ function planning(world: World, plans: PlanTasksResponse[]): World {
   const { runTasks } = TaskService.method;
   return through(world, (unary) => async (method, signal, timeoutMs, header, input) => {
     if (method.name === runTasks.name) {
-      const { tasks, undoOf } = create(RunTasksRequestSchema, input as Asked);
+      const { tasks, undoOf, discardData, stack } = create(RunTasksRequestSchema, input as Asked);
+      const asked = { tasks, undoOf, discardData, ...defined({ stack }) };
       const before = await world.residue();
-      const plan = await unary(TaskService.method.planTasks, signal, timeoutMs, header, {
-        tasks,
-        undoOf,
-      });
+      const plan = await unary(TaskService.method.planTasks, signal, timeoutMs, header, asked);
       plans.push(plan.message as PlanTasksResponse);
       expect(await world.residue()).toEqual(before);
     }

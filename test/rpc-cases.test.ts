@@ -17,7 +17,7 @@ const SERVICES = [...resources.map(({ service }) => service), ...OTHER_SERVICES]
  * and the same session if it is repeated.
  */
 const NO_SAGA =
-  /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify|Preview|Plan|SignIn)/;
+  /^(Get|Check|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify|Preview|Plan|SignIn)/;
 
 /** A guest that has heard it is off, whatever is undone, so it has tests of its own: power.test.ts. */
 const NOT_UNDOABLE = "domain.press_power_button";

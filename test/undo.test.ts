@@ -16,6 +16,8 @@ const REFUSED: { readonly [rpcCase: string]: string } = {
   "DetachNic the first of two, from one that runs": "in this order, and then they would be",
   PurgeBlockStorage: "was purged, and its data is gone",
   RebootVirtualMachine: "",
+  "RunTasks that change a stack": "no undo changes back: stack",
+  "RunTasks that delete a stack": "no undo changes back: stack",
   "RunTasks that remove all of it": "was purged, and its data is gone",
   SetAvailableBlockStorage: "",
   "UpdateBlockStorage growing one in use": "no block storage can shrink",

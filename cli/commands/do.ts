@@ -1,11 +1,6 @@
-import { readFile } from "node:fs/promises";
-import { fromJson } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { stringify } from "yaml";
 import { counted } from "../../src/util/counted.ts";
-import { isAbsent } from "../../src/util/errno.ts";
-import { quote } from "../../src/util/quote.ts";
 import { runTasks } from "../../src/util/run-graph.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
@@ -14,29 +9,23 @@ import { applyPlan } from "../do/atomic/apply.ts";
 import { planAtomic } from "../do/atomic/plan.ts";
 import { attach, runAtomic } from "../do/atomic/run-atomic.ts";
 import { undo } from "../do/atomic/undo.ts";
-import type { Checked, Task, TaskText } from "../do/check.ts";
-import { checkTasks } from "../do/check.ts";
+import type { Checked, Task } from "../do/check.ts";
 import { fillOutputs } from "../do/outputs.ts";
-import type { WantedObject } from "../do/parameter-values.ts";
 import { printOutputs } from "../do/print-outputs.ts";
-import { formatProblems, type Problem } from "../do/problems.ts";
+import { collect, parseCount, type ReadFlags, readChecked } from "../do/read.ts";
 import type { Report } from "../do/report.ts";
 import { newReport } from "../do/report.ts";
 import { schemaText } from "../do/schema-text.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
-import { lacksProject } from "../failure.ts";
-import { readAll } from "../input.ts";
 import { messageToJson } from "../output.ts";
 import { kindOfMessage } from "../resource/kind.ts";
-import { getMethod, loadResources } from "../resource/resource.ts";
 import type { Row } from "../table.ts";
 import { textOf } from "../table.ts";
 
-interface Flags {
+interface Flags extends ReadFlags {
   readonly parallel: number;
-  readonly check?: true;
   readonly schema?: true;
   readonly atomic?: true;
   readonly plan?: true;
@@ -46,8 +35,6 @@ interface Flags {
   readonly undo?: string;
   readonly discardData?: true;
   readonly yes?: true;
-  readonly set?: readonly string[];
-  readonly values?: readonly string[];
 }
 
 type Answer = ReturnType<typeof messageToJson>;
@@ -132,16 +119,12 @@ async function doAny(cli: CliContext, files: readonly string[], flags: Flags): P
 
 async function doFiles(cli: CliContext, files: readonly string[], flags: Flags): Promise<void> {
   if (files.length === 0) throw new CliError("name a file with tasks, or - for standard input");
-  const texts = await readTexts(cli, files);
-  const given = { values: await readValues(flags.values ?? []), set: flags.set ?? [] };
-  const checked = checkTasks(texts, await loadResources(cli.kinds), given);
-  refuse(cli, checked.problems, files);
+  const checked = await readChecked(cli, files, flags);
   if (flags.check === true) {
     const count = counted(checked.tasks.size, "task");
     cli.say(`Checked ${count} and found no problem. Nothing was run.`);
     return;
   }
-  refuse(cli, await findMissing(cli, checked.objects), files);
   if (flags.plan || flags.planOut !== undefined) await planAtomic(cli, checked, flags.planOut);
   else if (flags.atomic) await runAtomic(cli, checked, flags.parallel);
   else await runAll(cli, checked, flags.parallel);
@@ -155,35 +138,6 @@ function throwUnlessPlanAlone(files: readonly string[], flags: Flags): void {
   throw new CliError(
     "--apply takes a plan, --parallel and --yes: it has the tasks and their values",
   );
-}
-
-/** @throws CliError if there are problems, after it has said them. */
-function refuse(cli: CliContext, problems: readonly Problem[], files: readonly string[]): void {
-  if (problems.length === 0) return;
-  for (const text of formatProblems(problems, files)) cli.say(text);
-  throw new CliError(`${counted(problems.length, "problem")}. Nothing was run.`);
-}
-
-/** The objects that parameters name and the API does not have. */
-async function findMissing(
-  cli: CliContext,
-  objects: readonly WantedObject[],
-): Promise<readonly Problem[]> {
-  const problems: Problem[] = [];
-  for (const { parameter, resource, name, place, isSecret } of objects) {
-    const method = getMethod(resource);
-    try {
-      await callUnary(cli, method, fromJson(method.input, { name }));
-    } catch (reason) {
-      if (!(reason instanceof ConnectError)) throw reason;
-      const isNoName = reason.code === Code.NotFound || reason.code === Code.InvalidArgument;
-      if (!isNoName || lacksProject(reason, await cli.connection())) throw reason;
-      const shown = isSecret ? "" : ` ${quote(name)}`;
-      const message = `parameter "${parameter}": ${resource.name}${shown} does not exist`;
-      problems.push({ ...place, message });
-    }
-  }
-  return problems;
 }
 
 /** The same text as in examples/. */
@@ -227,43 +181,6 @@ A task for each value of a list or a map, or for a count, called disk[0], disk[1
 param and each stand in args, for_each, depends_on and outputs; not in keys, names, type or action.
 An editor with a YAML language server completes and checks a file that begins with
   # yaml-language-server: $schema=do.schema.json`;
-}
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!/^\d{1,5}$/.test(text) || count < 1) throw new InvalidArgumentError("a number from 1 up");
-  return count;
-}
-
-async function readTexts(cli: CliContext, files: readonly string[]): Promise<readonly TaskText[]> {
-  const repeated = files.find((file, i) => files.indexOf(file) !== i);
-  if (repeated !== undefined) throw new CliError(`${repeated} is named twice`);
-  const texts: TaskText[] = [];
-  for (const file of files) {
-    const text = file === "-" ? await readAll(cli.io.stdin) : await readTaskFile(file);
-    texts.push({ file, text });
-  }
-  return texts;
-}
-
-async function readValues(files: readonly string[]): Promise<readonly TaskText[]> {
-  return await Promise.all(files.map(async (file) => ({ file, text: await readTaskFile(file) })));
-}
-
-async function readTaskFile(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (reason) {
-    throw new CliError(
-      isAbsent(reason) ? `${file} does not exist` : `cannot read ${file}`,
-      undefined,
-      reason,
-    );
-  }
 }
 
 /** The first interrupt stops new tasks, the second one cancels the running calls. */

@@ -7,7 +7,13 @@ import type { Resource } from "../resource/resource.ts";
 import { convertArgs } from "./convert.ts";
 import { type ExpandedTask, expandTasks } from "./expand.ts";
 import { checkOutputs, type Output } from "./outputs.ts";
-import { type Given, valuesOf, type WantedObject, wantedObjects } from "./parameter-values.ts";
+import {
+  type Given,
+  shownValues,
+  valuesOf,
+  type WantedObject,
+  wantedObjects,
+} from "./parameter-values.ts";
 import { readParameters } from "./parameters.ts";
 import type { Place, Problem } from "./problems.ts";
 import { formatPlace } from "./problems.ts";
@@ -37,6 +43,8 @@ export interface TaskText {
 export interface Checked {
   readonly tasks: ReadonlyMap<string, Task>;
   readonly outputs: readonly Output[];
+  /** The values of the parameters, but for secret ones. */
+  readonly parameters: Readonly<Record<string, string>>;
   /** They must exist before any task runs. */
   readonly objects: readonly WantedObject[];
   /** All mistakes. With any of them, no task may run. */
@@ -67,7 +75,7 @@ export function checkTasks(
   const parameters = readParameters(declared, resources, problems);
   const values = valuesOf(parameters, given, problems);
   const { tasks: expanded, scope, isTooMuch } = expandTasks(written, values, problems);
-  if (isTooMuch) return { tasks: new Map(), outputs: [], objects: [], problems };
+  if (isTooMuch) return { tasks: new Map(), outputs: [], parameters: {}, objects: [], problems };
   checkCycles(expanded, problems);
   const calls = new Map(
     [...written].map(([name, task]) => [name, resolveTask(task, types, problems)]),
@@ -81,7 +89,8 @@ export function checkTasks(
   const tasks = checkedTasks(expanded, calls, answers, problems);
   const outputEntries = files.flatMap((file) => file.outputs);
   const outputs = checkOutputs(outputEntries, scope, answers, problems);
-  return { tasks, outputs, objects: wantedObjects(parameters, values, resources), problems };
+  const objects = wantedObjects(parameters, values, resources);
+  return { tasks, outputs, parameters: shownValues(parameters, values), objects, problems };
 }
 
 function writtenTasks(

@@ -8,7 +8,7 @@ import { formatPlace } from "./problems.ts";
 import { placeAt } from "./references.ts";
 import { hasSecret, type Scope, substitute, TooLong } from "./substitute.ts";
 import type { Entry } from "./task-file.ts";
-import type { Tree } from "./yaml-tree.ts";
+import { jsonOf, type Tree } from "./yaml-tree.ts";
 
 /** A value that n0cli prints when all tasks are done. */
 export interface Output {
@@ -55,13 +55,6 @@ function substituted(tree: Tree, scope: Scope, problems: Problem[]): Tree | unde
     problems.push({ ...tree.place, message: reason.message });
     return undefined;
   }
-}
-
-/** Plain values are texts, as everywhere in a file of tasks. */
-function jsonOf(tree: Tree): JsonValue {
-  if (tree.kind === "leaf") return tree.isNull ? null : tree.text;
-  if (tree.kind === "list") return tree.items.map(jsonOf);
-  return Object.fromEntries(tree.entries.map(({ key, value }) => [key, jsonOf(value)]));
 }
 
 export interface FilledOutputs {

@@ -4,7 +4,7 @@ import { amountOf, ofType } from "./parameter-types.ts";
 import { namesOf, type Parameter } from "./parameters.ts";
 import { whyNoMatch } from "./pattern.ts";
 import type { Place, Problem } from "./problems.ts";
-import { type Leaf, readTrees, type Tree } from "./yaml-tree.ts";
+import { jsonOf, type Leaf, readTrees, type Tree } from "./yaml-tree.ts";
 
 /** What the user gives on the command line; the later one of a name counts. */
 export interface Given {
@@ -161,4 +161,18 @@ export function wantedObjects(
         : [],
     );
   });
+}
+
+/** The values that are not secret, each as people write it on one line. */
+export function shownValues(
+  parameters: ReadonlyMap<string, Parameter>,
+  values: Values,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    [...parameters.values()].flatMap(({ name, isSecret }): [string, string][] => {
+      const tree = values.get(name);
+      if (isSecret || tree === undefined) return [];
+      return [[name, tree.kind === "leaf" ? tree.text : JSON.stringify(jsonOf(tree))]];
+    }),
+  );
 }

@@ -1,3 +1,4 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { Alias, Node, ParsedNode, Scalar, YAMLError } from "yaml";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from "yaml";
 import { isPastDeadline, withDeadline } from "./deadline.ts";
@@ -283,4 +284,11 @@ function leaf(scalar: Scalar | undefined, place: Place): Leaf {
     return { kind: "leaf", place, text: "", isNull: true };
   }
   return { kind: "leaf", place, text: textOf(scalar), isNull: false };
+}
+
+/** Plain values are texts, as everywhere in a file of tasks. */
+export function jsonOf(tree: Tree): JsonValue {
+  if (tree.kind === "leaf") return tree.isNull ? null : tree.text;
+  if (tree.kind === "list") return tree.items.map(jsonOf);
+  return Object.fromEntries(tree.entries.map(({ key, value }) => [key, jsonOf(value)]));
 }

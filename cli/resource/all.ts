@@ -11,6 +11,7 @@ import { role } from "./role.ts";
 import { roleBinding } from "./role-binding.ts";
 import { securityGroup } from "./security-group.ts";
 import { serviceAccount } from "./service-account.ts";
+import { stack } from "./stack.ts";
 import { token } from "./token.ts";
 import { user } from "./user.ts";
 import { virtualMachine } from "./virtual-machine.ts";
@@ -27,6 +28,7 @@ export const RESOURCES: readonly ResourceKind[] = [
   role,
   securityGroup,
   serviceAccount,
+  stack,
   token,
   user,
   virtualMachine,

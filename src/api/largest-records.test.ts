@@ -36,7 +36,8 @@ async function largest(world: World): Promise<Record<string, number>> {
     const kind = key.slice(0, key.indexOf("/"));
     sizes[kind] = Math.max(sizes[kind] ?? 0, value.length);
   }
-  for (const kind of ["transaction", "transaction_step", "idempotency"]) delete sizes[kind];
+  for (const kind of ["transaction", "transaction_step", "transaction_changes", "idempotency"])
+    delete sizes[kind];
   return sizes;
 }
 

@@ -10,6 +10,7 @@ import { token } from "./iam/token/resource.ts";
 import { user } from "./iam/user/resource.ts";
 import { network } from "./network/network/resource.ts";
 import { securityGroup } from "./network/security-group/resource.ts";
+import { stack } from "./orchestration/stack/resource.ts";
 import { node } from "./pool/node/resource.ts";
 import { blockStorage } from "./provisioning/block-storage/resource.ts";
 import type { Api } from "./provisioning/context.ts";
@@ -26,6 +27,7 @@ export const resources: readonly Resource<Api>[] = [
   blockStorage,
   virtualMachine,
   image,
+  stack,
   user,
   token,
   quota,

@@ -53,7 +53,8 @@ const TABLE: Readonly<Record<string, (resource: string, verb: string) => boolean
   member: (resource, verb) =>
     OBJECTS.includes(resource) ||
     ([...SEEN, "service_account"].includes(resource) && isReading(verb)) ||
-    (resource === "transaction" && ["cancel", "retry", "run"].includes(verb)),
+    (resource === "transaction" && ["cancel", "retry", "run"].includes(verb)) ||
+    (resource === "stack" && verb === "read"),
   viewer: (resource, verb) => [...OBJECTS, ...SEEN].includes(resource) && isReading(verb),
   none: () => false,
 };
@@ -65,7 +66,7 @@ const OBJECTS = [
   "security_group",
   "virtual_router",
 ];
-const SEEN = ["transaction", "quota", "project", "user"];
+const SEEN = ["stack", "transaction", "quota", "project", "user"];
 const isReading = (verb: string) => ["get", "list", "watch"].includes(verb);
 
 /** Whether all of `narrow` is in `wide`. */

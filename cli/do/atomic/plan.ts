@@ -61,7 +61,7 @@ export async function printPlan(
     const end = `${counted(planned.tasks.length, "task")}. Nothing was changed.\n`;
     cli.io.stdout.print(`${planText(planned, wireTasks)}${end}`);
   }
-  const different = planned.tasks.filter(({ differences }) => differences.length > 0);
+  const different = planned.tasks.filter(isRefused);
   if (different.length > 0) {
     cli.say(`It would be refused: ${counted(different.length, "object")} of it exist and differ`);
     cli.exitCode = EXIT.conflict;
@@ -90,10 +90,17 @@ function taskLines({ status, steps, differences }: PlannedTask, task?: WireTask)
   return [
     `${name}: ${action}${whereText(placeOf(answer, task?.args))}${isThere}`,
     ...steps.map((step) => `    ${stepText(step)}`),
-    ...differences.map(
-      ({ field, present, wanted }) => `    ! it exists, and ${field} is ${present}, not ${wanted}`,
+    ...differences.map(({ field, present, wanted }) =>
+      isRefused({ status, differences })
+        ? `    ! it exists, and ${field} is ${present}, not ${wanted}`
+        : `    ~ ${field} is ${present}, and becomes ${wanted}`,
     ),
   ];
+}
+
+/** A task whose object exists and differs; a stack changes such an object. */
+function isRefused({ status, differences }: Pick<PlannedTask, "status" | "differences">): boolean {
+  return differences.length > 0 && status?.unchanged === true;
 }
 
 /** ` (node-1, 10.0.0.253)`: where the object of a task would be. */

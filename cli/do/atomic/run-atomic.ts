@@ -39,7 +39,8 @@ export async function runAtomic(
   );
 }
 
-interface Answers {
+/** What the outputs of a file are made from. */
+export interface Answers {
   readonly outputs: readonly Output[];
   /** The type of the answer of a task. */
   typeOf(name: string): DescMessage | undefined;

@@ -2,6 +2,7 @@ import {
   type DescField,
   type DescMessage,
   type JsonValue,
+  type Message,
   type MessageShape,
   toJson,
 } from "@bufbuild/protobuf";
@@ -12,6 +13,16 @@ export interface Difference {
   readonly field: string;
   readonly present: string;
   readonly wanted: string;
+}
+
+/** An object that a task is to make, and that exists and differs. */
+export interface Different {
+  /** The record. */
+  readonly key: string;
+  readonly differences: readonly Difference[];
+  /** The object as it would be, if one can say so. */
+  readonly wanted?: Message;
+  readonly present?: Message;
 }
 
 /**

@@ -23,7 +23,7 @@ function each(resources: readonly string[], verbs: readonly string[]): string[] 
   return resources.flatMap((resource) => verbs.map((verb) => `${resource}.${verb}`));
 }
 
-const VIEW = each([...OBJECTS, "transaction", "quota", "project", "user"], READ);
+const VIEW = each([...OBJECTS, "stack", "transaction", "quota", "project", "user"], READ);
 
 export const BUILT_IN_ROLES: readonly BuiltInRole[] = [
   {
@@ -53,6 +53,8 @@ export const BUILT_IN_ROLES: readonly BuiltInRole[] = [
       ...VIEW,
       ...each(OBJECTS, ["*"]),
       ...each(["transaction"], ["cancel", "retry", "run"]),
+      // The file of a stack may hold secrets.
+      ...each(["stack"], ["read"]),
       ...each(["service_account"], READ),
     ],
   },

@@ -25,7 +25,7 @@ import {
   reserveInterface,
   reserveUntilFree,
 } from "./interfaces.ts";
-import { differencesOf } from "./standing.ts";
+import { differentOf } from "./standing.ts";
 
 /**
  * Reserves an interface by hand. Chooses the addresses that the request leaves empty.
@@ -54,7 +54,7 @@ export async function reserveNetworkInterface(
       const { transactionId } = present;
       const what = `network interface "${networkName}/${name}"`;
       const found = { what, resource: formatRef(ref), transactionId };
-      await throwUnlessStanding(tx, found, () => differencesOf(request, present));
+      await throwUnlessStanding(tx, found, () => differentOf(key, request, present));
       return await tx.answer(await toWire(api, network.value, ref.scope));
     }
     tx.context.held.note(interfaces, key, undefined);

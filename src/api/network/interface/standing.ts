@@ -5,15 +5,16 @@ import {
   ReserveNetworkInterfaceRequestSchema,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { canonicalAddress } from "../../../util/cidr.ts";
-import { type Difference, differencesIn } from "../../core/resource/differences.ts";
+import { type Different, differencesIn } from "../../core/resource/differences.ts";
 import { isNoAddress } from "./choose-address.ts";
 import type { InterfaceReservation } from "./collection.ts";
 
 /** What a request to reserve the interface asks for, and is not so. */
-export function differencesOf(
+export function differentOf(
+  key: string,
   { annotations, ...asked }: ReserveNetworkInterfaceRequest,
   present: InterfaceReservation,
-): readonly Difference[] {
+): Different {
   const { hardwareAddress, ipv4Address, ipv6Address } = present;
   const is = create(NetworkInterfaceSchema, {
     ...{ hardwareAddress, ipv4Address, ipv6Address },
@@ -25,7 +26,8 @@ export function differencesOf(
     ipv4Address: wantedAddress(asked.ipv4Address, ipv4Address),
     ipv6Address: wantedAddress(asked.ipv6Address, ipv6Address),
   });
-  return differencesIn(ReserveNetworkInterfaceRequestSchema, NetworkInterfaceSchema, wanted, is);
+  const schemas = [ReserveNetworkInterfaceRequestSchema, NetworkInterfaceSchema] as const;
+  return { key, differences: differencesIn(...schemas, wanted, is) };
 }
 
 /** The address that is asked for; the present one, if the request leaves the choice to the API. */

@@ -15,6 +15,7 @@ import {
 import { nodeOf, type StepRow, subjectOf } from "../../../transaction/journal.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import type { StepRegistry } from "../../../transaction/registry.ts";
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { AMOUNTS } from "../../core/quota/amounts.ts";
@@ -25,8 +26,9 @@ import { whereOf } from "../../core/where.ts";
 import type { Api } from "../../provisioning/context.ts";
 import type { Known, Types } from "./check.ts";
 import type { Methods } from "./methods.ts";
+import { throwIfMoved } from "./moved.ts";
 import { isOfProject, kindOf } from "./of-project.ts";
-import { runTasks, throwIfMoved } from "./run-tasks.ts";
+import { runTasks } from "./run-tasks.ts";
 
 /** A copy of the control plane that shows what would happen: no write goes beyond it, no act reaches a node. */
 export interface Planning extends AsyncDisposable {
@@ -45,7 +47,7 @@ export async function planTasks(
   types: Types,
   openPlanning: () => Promise<Planning>,
   call: Call,
-  { tasks, undoOf, discardData, restsOn, places }: PlanTasksRequest,
+  { tasks, undoOf, discardData, restsOn, places, stack }: PlanTasksRequest,
 ): Promise<PlanTasksResponse> {
   await throwIfMoved(api, call, restsOn);
   // A plan is as much work as a run, up to its acts.
@@ -53,7 +55,7 @@ export async function planTasks(
   await using planning = await openPlanning();
   const known: Known = { types, methods: planning.methods };
   // One at a time, so that two plans of one file are the same.
-  const asked = { tasks, undoOf, discardData, places };
+  const asked = { tasks, undoOf, discardData, places, ...defined({ stack }) };
   const request = create(RunTasksRequestSchema, { ...asked, parallel: 1 });
   const inPlan = { ...call, responseHeader: new Headers() };
   const live = planning.api.engine.live;
@@ -64,7 +66,7 @@ export async function planTasks(
   });
   const differences = new Map<string, readonly Difference[]>();
   const ran = await runTasks(...([planning.api, known, inPlan, request] as const), (task, found) =>
-    differences.set(task, found),
+    differences.set(task, found.differences),
   ).catch(throwWithoutTransaction);
   stop();
   const { transactionId, tasks: statuses } = ran;

@@ -5,8 +5,11 @@ import {
   type JsonObject,
   toJson,
 } from "@bufbuild/protobuf";
+import type { CallOptions } from "@connectrpc/connect";
+import type { Clients } from "../../../../test/clients.ts";
 import { type CallKind, call } from "../../../../test/sim/call-kind.ts";
 import type { View } from "../../../../test/sim/view.ts";
+import { StackService } from "../../../gen/n0stack/stack/v1alpha1/stack_pb.ts";
 import {
   type RunTasksResponse,
   TaskStatus_State as State,
@@ -125,26 +128,50 @@ function planTasks(view: View): PlannedTask[] {
   return [...planned, taskOf("fails", "DeleteNetwork", { name }, all)];
 }
 
-/** Some take back what others have done. */
-function planRequest(view: View) {
+interface Drawn {
+  readonly tasks: readonly PlannedTask[];
+  readonly parallel: number;
+  readonly undoOf?: string;
+  readonly discardData?: boolean;
+  /** The stack that they are of. Then the API may delete what it has made. */
+  readonly stack?: { readonly name: string; readonly delete: boolean };
+}
+
+function draw(view: View): Drawn {
   const { dice } = view;
-  const tasks = planTasks(view);
   const parallel = dice.pick([1, 2, 4]);
-  if (dice.chance(0.9)) return { tasks, parallel };
-  return { tasks: [], undoOf: view.done(), discardData: dice.chance(0.8), parallel };
+  const what = dice.weighted({ tasks: 8, undo: 1, stack: 1 });
+  if (what === "tasks") return { tasks: planTasks(view), parallel };
+  if (what === "undo") {
+    // Takes back what others have done.
+    return { tasks: [], undoOf: view.done(), discardData: dice.chance(0.8), parallel };
+  }
+  const stack = { name: dice.pick(["s1", "s2"]), delete: dice.chance(0.25) };
+  return { tasks: stack.delete ? [] : planStack(view), parallel, stack };
+}
+
+/** What a stack should have. Nothing else is asked of a task that has no other verb. */
+function planStack(view: View): PlannedTask[] {
+  const isState = ({ action }: PlannedTask) => /^(Apply|Create|Shutdown)/.test(action);
+  return planMachine(view).filter(isState);
+}
+
+async function send(c: Clients, { tasks, stack, ...drawn }: Drawn, options: CallOptions) {
+  const plain = tasks.map((task) => ({ ...task, dependsOn: [...task.dependsOn] }));
+  const version = stack === undefined ? 0 : await versionOf(c, stack.name);
+  const change = stack === undefined ? {} : { stack: { ...stack, version }, discardData: true };
+  return await c.client(TaskService).runTasks({ ...drawn, tasks: plain, ...change }, options);
+}
+
+/** What its user knows. Another one may change it before the request comes. */
+async function versionOf(c: Clients, name: string): Promise<number> {
+  const { stacks } = await c.client(StackService).listStacks({ namePrefix: name });
+  return stacks[0]?.version ?? 0;
 }
 
 export const calls: Readonly<Record<string, CallKind>> = {
   RunTasks: {
-    ...call(6, planRequest, (c, request, options) =>
-      c.client(TaskService).runTasks(
-        {
-          ...request,
-          tasks: request.tasks.map((task) => ({ ...task, dependsOn: [...task.dependsOn] })),
-        },
-        options,
-      ),
-    ),
+    ...call(6, draw, send),
     wrongIn: ({ transactionId, tasks }: RunTasksResponse) =>
       tasks
         .filter(({ state }) => state !== State.DONE && state !== State.IGNORED)

@@ -1,4 +1,4 @@
-import { create, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { create, type Message } from "@bufbuild/protobuf";
 import { decodeRecord } from "../../../datastore/collection.ts";
 import type { RecordChange } from "../../../datastore/datastore-journal.ts";
 import { objectKey } from "../../../datastore/key.ts";
@@ -10,15 +10,12 @@ import { whereOf } from "../../core/where.ts";
 import { networks } from "../../network/network/collection.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { blockStorageUndoing } from "./block-storage.ts";
-import { type Change, draftsOf, isAsLeft, type Undo, type Undoing } from "./change.ts";
+import { type Change, draftsOf, isAsLeft, type Undo } from "./change.ts";
 import { readChanges, whoChanged } from "./history.ts";
-import { imageUndoing } from "./image.ts";
 import { interfaceChanges, isInterfaceAsLeft } from "./interfaces.ts";
+import { type AnyUndoing, undoingOf } from "./kinds.ts";
 import { networkUndoing } from "./network.ts";
 import { type Chain, ordered } from "./order.ts";
-import { securityGroupUndoing } from "./security-group.ts";
-import { virtualMachineUndoing } from "./virtual-machine.ts";
 
 /** The most reasons in one error. */
 const SHOWN_MAX = 10;
@@ -30,16 +27,7 @@ interface UndoTasks {
   readonly keys: readonly string[];
 }
 
-type AnyUndoing = Undoing<DescMessage>;
 type AnyChange = Change<Message>;
-
-const UNDOINGS: readonly AnyUndoing[] = [
-  virtualMachineUndoing,
-  imageUndoing,
-  blockStorageUndoing,
-  securityGroupUndoing,
-  networkUndoing,
-];
 
 /**
  * The tasks that take back what a committed transaction has changed. Changes nothing. See docs/adr/0074.
@@ -55,52 +43,77 @@ export async function undoTasks(
 ): Promise<UndoTasks> {
   const records = await readChanges(api, call, id);
   const changes = await changesOf(api, records);
-  const { undo, refusals, losses } = newUndo(call, changes, await othersOf(api, call, changes));
   const moved = changes.filter(({ undoing, change }) => !isAsLeft(undoing, change));
+  const refusals: string[] = [];
   for (const [i, { undoing, change }] of moved.entries()) {
     const { key, name, present, after } = change;
     const what = `${undoing.word} "${name}"`;
     const by = i < SHOWN_MAX ? await whoChanged(api, id, key) : "";
-    if (present === undefined) undo.refuse(`${what} is gone${by}`);
-    else undo.refuse(`${what} ${after === undefined ? "exists again" : "has changed since"}${by}`);
+    if (present === undefined) refusals.push(`${what} is gone${by}`);
+    else
+      refusals.push(`${what} ${after === undefined ? "exists again" : "has changed since"}${by}`);
   }
-  const movedOnes = new Set(moved.map(({ change }) => change));
-  for (const { change } of changes) {
-    if (!movedOnes.has(change)) refuseMovedInterfaces(change, undo);
+  const movedOnes = new Set(moved);
+  for (const one of changes) {
+    if (!movedOnes.has(one)) refusals.push(...movedInterfaces(one.change));
   }
-  const chains = changes.map(({ undoing, change }, place): Chain => {
-    const drafts = movedOnes.has(change) ? [] : draftsOf(undoing, change, undo);
+  const inverse = await inverseOf(api, call, changes, movedOnes);
+  throwIf(id, [...refusals, ...inverse.refusals], discardData ? [] : inverse.losses);
+  if (inverse.tasks.length === 0) throw nothingToUndo(id);
+  return { tasks: inverse.tasks, keys: changes.map(({ change }) => change.key) };
+}
+
+/** The tasks that take back changes. */
+export interface Inverse {
+  readonly tasks: readonly Task[];
+  /** Why they cannot be taken back, and which data would be lost; for people. */
+  readonly refusals: readonly string[];
+  readonly losses: readonly string[];
+}
+
+/** @param without Changes for which there are no tasks, but which count for the others. */
+export async function inverseOf(
+  api: Api,
+  call: Call,
+  changes: readonly Found[],
+  without: ReadonlySet<Found> = new Set(),
+): Promise<Inverse> {
+  const { undo, refusals, losses } = newUndo(call, changes, await othersOf(api, call, changes));
+  const chains = changes.map((one, place): Chain => {
+    const { undoing, change } = one;
+    const drafts = without.has(one) ? [] : draftsOf(undoing, change, undo);
     const refers = (object: Message | undefined) => keysOf(undoing, change.key, object);
     const { before, after } = change;
     const kind = undoing.of.kind;
     const refersTo = { refersBefore: refers(before), refersAfter: refers(after) };
     return { change, kind, drafts, place, ...refersTo };
   });
-  throwIf(id, refusals, discardData ? [] : losses);
   const tasks = ordered(chains).map(({ isPrelude: _, dependsOn, ...task }) =>
     create(TaskSchema, { ...task, dependsOn: [...dependsOn] }),
   );
-  if (tasks.length === 0) throw nothingToUndo(id);
-  return { tasks, keys: changes.map(({ change }) => change.key) };
+  return { tasks, refusals, losses };
 }
 
-function refuseMovedInterfaces({ name: network, interfaces }: AnyChange, undo: Undo): void {
-  for (const one of interfaces) {
-    if (isInterfaceAsLeft(one)) continue;
-    undo.refuse(`interface "${one.name}" of network "${network}" has changed since`);
-  }
+function movedInterfaces({ name: network, interfaces }: AnyChange): readonly string[] {
+  return interfaces
+    .filter((one) => !isInterfaceAsLeft(one))
+    .map(({ name }) => `interface "${name}" of network "${network}" has changed since`);
 }
 
-interface Found {
+/** A change of an object, and how changes of its kind are undone. */
+export interface Found {
   readonly undoing: AnyUndoing;
   readonly change: AnyChange;
 }
 
-async function changesOf(api: Api, records: readonly RecordChange[]): Promise<readonly Found[]> {
+export async function changesOf(
+  api: Api,
+  records: readonly RecordChange[],
+): Promise<readonly Found[]> {
   const parts = await interfaceChanges(api, records);
   const found: Found[] = [];
   for (const { key, before, after } of records) {
-    const undoing = UNDOINGS.find(({ of }) => key.startsWith(of.prefix));
+    const undoing = undoingOf(key);
     if (undoing === undefined) continue;
     const decode = (text: string | null) =>
       text === null ? undefined : decodeRecord(undoing.of, key, Buffer.from(text, "base64"));

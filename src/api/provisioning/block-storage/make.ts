@@ -27,7 +27,7 @@ import { blockStorages } from "./collection.ts";
 import { type Base, basedOn, blockStorageSteps, pending, settled, throwIfBase } from "./record.ts";
 import { removalOf } from "./removal.ts";
 import { checkSizes, limitOf, type MakeRequest } from "./sizes.ts";
-import { differencesOf } from "./standing.ts";
+import { differentOf } from "./standing.ts";
 import type { VolumePlace } from "./volume/volume-steps.ts";
 
 /** How the volume is made. The other members go into the record. */
@@ -64,7 +64,7 @@ export async function makeBlockStorage(
   return await runSaga(api, call, { method: making.method, keys }, async (tx) => {
     const replaced = (await api.records.find(blockStorages, ref))?.value;
     if (replaced !== undefined && replaced.state !== State.DELETED) {
-      const differ = () => differencesOf(request, making.annotations ?? {}, replaced);
+      const differ = () => differentOf(keys[0]!, request, making.annotations ?? {}, replaced);
       await throwUnlessStanding(tx, existing("block storage", ref, replaced), differ);
       return await tx.answer(replaced);
     }

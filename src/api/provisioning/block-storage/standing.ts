@@ -1,4 +1,4 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   type BlockStorage,
   BlockStorageSchema,
@@ -10,7 +10,7 @@ import {
   FETCH_FROM,
   REQUEST_NODE_OF_BLOCK_STORAGE,
 } from "../../core/annotations.ts";
-import { annotationsOn, type Difference, differencesIn } from "../../core/resource/differences.ts";
+import { annotationsOn, type Different, differencesIn } from "../../core/resource/differences.ts";
 import type { MakeRequest } from "./sizes.ts";
 
 type Annotations = { readonly [key: string]: string };
@@ -24,12 +24,12 @@ const SOURCES = [FETCH_FROM, COPY_FROM];
  * @param source The annotations that say what the request makes it from. None for an empty one: that says nothing
  *   about what is in it today.
  */
-export function differencesOf(
+export function differentOf(
+  key: string,
   { name, annotations, labels, requestBytes, limitBytes }: MakeRequest,
   source: Annotations,
   present: BlockStorage,
-): readonly Difference[] {
-  const seen = clone(BlockStorageSchema, present);
+): Different {
   const isCompared = (key: string) =>
     key !== BLOCK_STORAGE_URL && (!SOURCES.includes(key) || key in source);
   const all = annotationsOn(
@@ -38,13 +38,19 @@ export function differencesOf(
     only(withBase(present), isCompared),
     only({ ...annotations, ...source }, isCompared),
   );
-  seen.annotations = all.present;
   const wanted = create(BlockStorageSchema, {
-    ...{ name, requestBytes, limitBytes },
-    annotations: all.wanted,
+    ...{ name, requestBytes, limitBytes, annotations: { ...annotations } },
     labels: { ...(labels ?? present.labels) },
   });
-  return differencesIn(CreateBlockStorageRequestSchema, BlockStorageSchema, wanted, seen);
+  const differences = differencesIn(
+    CreateBlockStorageRequestSchema,
+    BlockStorageSchema,
+    { ...wanted, annotations: all.wanted },
+    { ...present, annotations: all.present },
+  );
+  const isOfOther = Object.keys(source).some((one) => all.present[one] !== all.wanted[one]);
+  // Nothing makes it from something else.
+  return { key, differences, ...(isOfOther ? {} : { wanted, present }) };
 }
 
 /** An older version did not note from which image it was made, but of which block storage it is an overlay. */

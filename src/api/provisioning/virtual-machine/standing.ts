@@ -1,4 +1,4 @@
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   type CreateVirtualMachineRequest,
   CreateVirtualMachineRequestSchema,
@@ -8,18 +8,20 @@ import {
   VirtualMachineSchema,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../util/cidr.ts";
-import type { Ref } from "../../../util/ref.ts";
+import { type Ref, refBeside } from "../../../util/ref.ts";
 import {
   REQUEST_NODE_OF_VIRTUAL_MACHINE,
   VIRTUAL_MACHINE_RESERVED_BY,
 } from "../../core/annotations.ts";
-import { annotationsOn, type Difference, differencesIn } from "../../core/resource/differences.ts";
+import { annotationsOn, type Different, differencesIn } from "../../core/resource/differences.ts";
 import { existing, throwUnlessStanding } from "../../core/saga/tasks/standing.ts";
 import { familyAsked, isNoAddress } from "../../network/interface/choose-address.ts";
+import { interfaceNameIn } from "../../network/interface/names.ts";
 import { wantedAddress, wantedHardwareAddress } from "../../network/interface/standing.ts";
 import { nicGroups } from "../../network/security-group/names.ts";
 import type { Api, Tx } from "../context.ts";
 import { virtualMachines } from "./collection.ts";
+import { freeNumber } from "./nics/numbers.ts";
 import { isUserDataOf } from "./user-data/user-data.ts";
 import type { CheckedCreate } from "./validate.ts";
 
@@ -38,7 +40,7 @@ export async function findStanding(
   const present = (await api.records.find(virtualMachines, ref))?.value;
   if (present === undefined) return undefined;
   await throwUnlessStanding(tx, existing("virtual machine", ref, present), () =>
-    differencesOf(api, ref, request, checked, present),
+    differentOf(api, ref, request, checked, present),
   );
   return present;
 }
@@ -47,36 +49,76 @@ export async function findStanding(
  * What a request to create the virtual machine asks for, and is not so. User data counts only if the request has
  * some, because no file that n0cli exports has it.
  */
-async function differencesOf(
+async function differentOf(
   api: Api,
   ref: Ref,
-  { $typeName: _, $unknown: __, userData: ___, ...request }: CreateVirtualMachineRequest,
-  { uuid, sshAuthorizedKeys, userData }: CheckedCreate,
+  request: CreateVirtualMachineRequest,
+  checked: CheckedCreate,
   present: VirtualMachine,
-): Promise<readonly Difference[]> {
+): Promise<Different> {
+  const wanted = wantedOf(ref, request, checked, present);
   const annotations = annotationsOn(
     REQUEST_NODE_OF_VIRTUAL_MACHINE,
     present.computeNodeName,
     present.annotations,
-    request.annotations,
+    wanted.annotations,
   );
-  const wanted = create(VirtualMachineSchema, {
-    ...request,
-    annotations: annotations.wanted,
-    uuid: request.uuid === "" ? present.uuid : uuid,
-    sshAuthorizedKeys: [...sshAuthorizedKeys],
-    nics: request.nics.map((nic, i) => wantedNic(ref, nic, present.nics[i])),
-  });
-  const seen = clone(VirtualMachineSchema, present);
-  seen.annotations = annotations.present;
   const differences = differencesIn(
     CreateVirtualMachineRequestSchema,
     VirtualMachineSchema,
-    wanted,
-    seen,
+    { ...wanted, annotations: annotations.wanted },
+    { ...present, annotations: annotations.present },
   );
-  if (userData === "" || (await isUserDataOf(api, ref, present, userData))) return differences;
-  return [...differences, { field: "user_data", present: "another text", wanted: "this one" }];
+  const key = virtualMachines.key(ref);
+  const { userData } = checked;
+  if (userData === "" || (await isUserDataOf(api, ref, present, userData))) {
+    return { key, differences, wanted, present };
+  }
+  const other = { field: "user_data", present: "another text", wanted: "this one" };
+  // Nothing gives a virtual machine other user data.
+  return { key, differences: [...differences, other] };
+}
+
+/** The virtual machine as the request asks for it, with what that leaves open as it is. */
+function wantedOf(
+  ref: Ref,
+  { $typeName: _, $unknown: __, userData: ___, ...request }: CreateVirtualMachineRequest,
+  { uuid, sshAuthorizedKeys }: CheckedCreate,
+  present: VirtualMachine,
+): VirtualMachine {
+  const asked = present.annotations[REQUEST_NODE_OF_VIRTUAL_MACHINE];
+  const node = asked === undefined ? {} : { [REQUEST_NODE_OF_VIRTUAL_MACHINE]: asked };
+  const { nics, networkInterfaceNames } = wantedNics(ref, request.nics, present);
+  const { state, computeNodeName, computeName, transactionId, instanceId } = present;
+  const { stateReason, userDataBytes, project, userDomain } = present;
+  return create(VirtualMachineSchema, {
+    ...{ state, computeNodeName, computeName, transactionId, instanceId },
+    ...{ stateReason, userDataBytes, project, ...request, userDomain },
+    annotations: { ...node, ...request.annotations },
+    uuid: request.uuid === "" ? present.uuid : uuid,
+    sshAuthorizedKeys: [...sshAuthorizedKeys],
+    ...{ nics, networkInterfaceNames },
+  });
+}
+
+/** The nics with the names of their interfaces. One is the same as a present one that is on the same network. */
+function wantedNics(ref: Ref, asked: readonly VirtualMachineNIC[], present: VirtualMachine) {
+  const free = present.nics.map((nic, i) => ({ nic, name: present.networkInterfaceNames[i]! }));
+  const same = asked.map(({ networkName }) => {
+    const at = free.findIndex(({ nic }) => nic.networkName === networkName);
+    return at < 0 ? undefined : free.splice(at, 1)[0];
+  });
+  const names = same.flatMap((one) => one?.name ?? []);
+  const newName = (networkName: string) => {
+    const number = freeNumber(ref, { networkInterfaceNames: names });
+    const name = interfaceNameIn(refBeside(ref, "network", networkName), ref, number);
+    names.push(name);
+    return name;
+  };
+  return {
+    nics: asked.map((nic, i) => wantedNic(ref, nic, same[i]?.nic)),
+    networkInterfaceNames: asked.map((nic, i) => same[i]?.name ?? newName(nic.networkName)),
+  };
 }
 
 /** The nic that is asked for, with what the request leaves open as the present nic has it. */

@@ -1,7 +1,7 @@
 import { N0Error } from "../../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Tx } from "../../context.ts";
-import type { Difference } from "../../resource/differences.ts";
+import type { Different } from "../../resource/differences.ts";
 import type { Markable } from "../../resource/object.ts";
 import { currentTask } from "../ambient.ts";
 
@@ -32,16 +32,17 @@ export function existing(
 export async function throwUnlessStanding(
   { id }: Pick<Tx, "id">,
   { what, resource, transactionId }: Existing,
-  readDifferences: () => Promise<readonly Difference[]> | readonly Difference[],
+  compare: () => Promise<Different> | Different,
 ): Promise<void> {
   const task = currentTask();
   const refused = (more: string) =>
     new N0Error("already_exists", `${what} exists already${more}`, { resource });
   if (task === undefined || transactionId === id) throw refused("");
-  const differences = await readDifferences();
+  const different = await compare();
+  const { differences } = different;
   if (differences.length === 0) return;
   const { onDifferent } = task.set;
-  if (onDifferent !== undefined) return onDifferent(task.name, differences);
+  if (onDifferent !== undefined) return onDifferent(task.name, different);
   const texts = differences.map(({ field, present, wanted }) => {
     return `${field} is ${present}, not ${wanted}`;
   });

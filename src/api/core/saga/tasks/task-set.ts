@@ -8,7 +8,7 @@ import { errorChain } from "../../../../util/errors.ts";
 import type { Json } from "../../../../util/json.ts";
 import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Api, SagaContext, Tx } from "../../context.ts";
-import type { Difference } from "../../resource/differences.ts";
+import type { Different } from "../../resource/differences.ts";
 import { settledMarks } from "./marks.ts";
 import { beginTask, type ListedTask, listTasks } from "./task-steps.ts";
 
@@ -38,7 +38,7 @@ export interface Contribution {
 export class TaskSet {
   readonly tx: WholeTx;
   /** Hears of an object that a task is to make, and that is there and different. Default: the task is refused. */
-  onDifferent: ((task: string, differences: readonly Difference[]) => void) | undefined;
+  onDifferent: ((task: string, different: Different) => void) | undefined;
   readonly held: HeldObjects;
   /** The keys with which a task works at the moment: another one that needs them waits. */
   readonly turns = new LockTable();
@@ -182,7 +182,7 @@ export class TaskSet {
   }
 
   /** The writes of the commit of the whole, and the steps after it in the order of the tasks. */
-  async commitParts(api: Api): Promise<readonly (Writes | Later)[]> {
+  async commitParts(api: Api): Promise<(Writes | Later)[]> {
     const all = this.#contributions;
     const marked = new Set(all.flatMap((one) => one.marked));
     const deletes = new Set(all.flatMap((one) => one.deletes));

@@ -21,7 +21,10 @@ export function numberOfNic({ name }: Ref, interfaceName: string): number {
 }
 
 /** The lowest that no nic has. */
-export function freeNumber(ref: Ref, { networkInterfaceNames }: VirtualMachine): number {
+export function freeNumber(
+  ref: Ref,
+  { networkInterfaceNames }: Pick<VirtualMachine, "networkInterfaceNames">,
+): number {
   const taken = new Set(networkInterfaceNames.map((name) => numberOfNic(ref, name)));
   let number = 0;
   while (taken.has(number)) number++;

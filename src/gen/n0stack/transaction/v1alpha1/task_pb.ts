@@ -8,6 +8,7 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
+import { file_n0stack_rules_v1alpha1_rules } from "../../rules/v1alpha1/rules_pb.ts";
 import type { Transaction } from "./transaction_pb.ts";
 import { file_n0stack_transaction_v1alpha1_transaction } from "./transaction_pb.ts";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -16,7 +17,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/transaction/v1alpha1/task.proto.
  */
 export const file_n0stack_transaction_v1alpha1_task: GenFile = /*@__PURE__*/
-  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIIs4CCg9SdW5UYXNrc1JlcXVlc3QSPAoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCCbpIBpIBAxCQThIZCghwYXJhbGxlbBgCIAEoDUIHukgEKgIYZBIOCgZkZXRhY2gYAyABKAgSSgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uQgq6SAeSAQQQoI0GEiwKB3VuZG9fb2YYBSABKAlCG7pIGNgBAXITMhFeWzAtOWEtZi1dezEsNjR9JBIUCgxkaXNjYXJkX2RhdGEYBiABKAgSQgoGcGxhY2VzGAcgAygLMicubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrUGxhY2VCCbpIBpIBAxCQTiKKAQoJVGFza1BsYWNlEhgKBHRhc2sYASABKAlCCrpIB3IFEAEYgAISFQoEbm9kZRgCIAEoCUIHukgEcgIYQBJMCglhZGRyZXNzZXMYAyADKAsyLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFkZHJlc3NPZk5ldHdvcmtCCbpIBpIBAxCQTiJHChBBZGRyZXNzT2ZOZXR3b3JrEhkKB25ldHdvcmsYASABKAlCCLpIBXIDGIACEhgKB2FkZHJlc3MYAiABKAlCB7pIBHICGEAipAIKEFBsYW5UYXNrc1JlcXVlc3QSPAoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCCbpIBpIBAxCQThIsCgd1bmRvX29mGAIgASgJQhu6SBjYAQFyEzIRXlswLTlhLWYtXXsxLDY0fSQSFAoMZGlzY2FyZF9kYXRhGAMgASgIEkoKCHJlc3RzX29uGAQgAygLMiwubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5PYmplY3RSZXZpc2lvbkIKukgHkgEEEKCNBhJCCgZwbGFjZXMYBSADKAsyJy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tQbGFjZUIJukgGkgEDEJBOIoADChFQbGFuVGFza3NSZXNwb25zZRI4CgV0YXNrcxgBIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFRhc2sSPAoHY2hhbmdlcxgCIAMoCzIrLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZENoYW5nZRI2CgR1c2VzGAMgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVXNlEj4KCHJlc3RzX29uGAQgAygLMiwubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5PYmplY3RSZXZpc2lvbhI5CgZmaW5hbHMYBSADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwEkAKBm90aGVycxgGIAMoCzIwLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFRyYW5zYWN0aW9uIlsKElBsYW5uZWRUcmFuc2FjdGlvbhILCgNycGMYASABKAkSOAoFc3RlcHMYAiADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwIsUBCgtQbGFubmVkVGFzaxI4CgZzdGF0dXMYASABKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMSOAoFc3RlcHMYAiADKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRTdGVwEkIKC2RpZmZlcmVuY2VzGAMgAygLMi0ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5GaWVsZERpZmZlcmVuY2UiQQoPRmllbGREaWZmZXJlbmNlEg0KBWZpZWxkGAEgASgJEg8KB3ByZXNlbnQYAiABKAkSDgoGd2FudGVkGAMgASgJIlAKC1BsYW5uZWRTdGVwEgwKBG5hbWUYASABKAkSDwoHc3ViamVjdBgCIAEoCRIMCgRub2RlGAMgASgJEhQKDHVuZG9fcmVtb3ZlcxgEIAEoCSLKAQoNUGxhbm5lZENoYW5nZRJCCgZlZmZlY3QYASABKA4yMi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRDaGFuZ2UuRWZmZWN0EgwKBGtpbmQYAiABKAkSDAoEbmFtZRgDIAEoCSJZCgZFZmZlY3QSFgoSRUZGRUNUX1VOU1BFQ0lGSUVEEAASEQoNRUZGRUNUX0NSRUFURRABEhEKDUVGRkVDVF9DSEFOR0UQAhIRCg1FRkZFQ1RfREVMRVRFEAMiOwoKUGxhbm5lZFVzZRIOCgZhbW91bnQYASABKAkSDgoGYmVmb3JlGAIgASgDEg0KBWFmdGVyGAMgASgDIkIKDk9iamVjdFJldmlzaW9uEhUKA2tleRgBIAEoCUIIukgFcgMYgAISGQoIcmV2aXNpb24YAiABKANCB7pIBCICKAAiYwoQUnVuVGFza3NSZXNwb25zZRIWCg50cmFuc2FjdGlvbl9pZBgBIAEoCRI3CgV0YXNrcxgCIAMoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cyJFChFXYXRjaFRhc2tzUmVxdWVzdBIwCg50cmFuc2FjdGlvbl9pZBgBIAEoCUIYukgVchMyEV5bMC05YS1mLV17MSw2NH0kIo0BChJXYXRjaFRhc2tzUmVzcG9uc2USPgoLdHJhbnNhY3Rpb24YASABKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRyYW5zYWN0aW9uEjcKBXRhc2tzGAIgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzIvMDCgpUYXNrU3RhdHVzEgwKBG5hbWUYASABKAkSDgoGYWN0aW9uGAIgASgJEj0KBXN0YXRlGAMgASgOMi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzLlN0YXRlEg8KB3N1YmplY3QYBCABKAkSDAoEc3RlcBgFIAEoCRIMCgRub2RlGAYgASgJEg0KBWVycm9yGAcgASgJEi4KCnN0YXJ0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBmFuc3dlchgKIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKZGVwZW5kc19vbhgLIAMoCRIRCgl1bmNoYW5nZWQYDCABKAgingEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1JVTk5JTkcQAhIOCgpTVEFURV9ET05FEAMSEAoMU1RBVEVfRkFJTEVEEAQSEQoNU1RBVEVfSUdOT1JFRBAFEhEKDVNUQVRFX1VORE9JTkcQBhIQCgxTVEFURV9VTkRPTkUQBzKvAwoLVGFza1NlcnZpY2USgwEKCFJ1blRhc2tzEi0ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SdW5UYXNrc1JlcXVlc3QaLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlJ1blRhc2tzUmVzcG9uc2UiGOLHGBQKC3RyYW5zYWN0aW9uEgNydW4YAxKJAQoJUGxhblRhc2tzEi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFuVGFza3NSZXF1ZXN0Gi8ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFuVGFza3NSZXNwb25zZSIbkAIB4scYFAoLdHJhbnNhY3Rpb24SA3J1bhgDEo0BCgpXYXRjaFRhc2tzEi8ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRhc2tzUmVxdWVzdBowLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2F0Y2hUYXNrc1Jlc3BvbnNlIhrixxgWCgt0cmFuc2FjdGlvbhIFd2F0Y2gYAzABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_transaction_v1alpha1_transaction]);
+  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIIogDCg9SdW5UYXNrc1JlcXVlc3QSPAoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCCbpIBpIBAxCQThIZCghwYXJhbGxlbBgCIAEoDUIHukgEKgIYZBIOCgZkZXRhY2gYAyABKAgSSgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uQgq6SAeSAQQQoI0GEiwKB3VuZG9fb2YYBSABKAlCG7pIGNgBAXITMhFeWzAtOWEtZi1dezEsNjR9JBIUCgxkaXNjYXJkX2RhdGEYBiABKAgSQgoGcGxhY2VzGAcgAygLMicubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrUGxhY2VCCbpIBpIBAxCQThI4CgVzdGFjaxgIIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RhY2tDaGFuZ2UiigEKCVRhc2tQbGFjZRIYCgR0YXNrGAEgASgJQgq6SAdyBRABGIACEhUKBG5vZGUYAiABKAlCB7pIBHICGEASTAoJYWRkcmVzc2VzGAMgAygLMi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5BZGRyZXNzT2ZOZXR3b3JrQgm6SAaSAQMQkE4iRwoQQWRkcmVzc09mTmV0d29yaxIZCgduZXR3b3JrGAEgASgJQgi6SAVyAxiAAhIYCgdhZGRyZXNzGAIgASgJQge6SARyAhhAIqYCCgtTdGFja0NoYW5nZRIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARIPCgd2ZXJzaW9uGAIgASgNEg4KBmRlbGV0ZRgDIAEoCBIYCgRmaWxlGAQgASgJQgq6SAdyBSiAgIABEmcKCnBhcmFtZXRlcnMYBSADKAsyOS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlN0YWNrQ2hhbmdlLlBhcmFtZXRlcnNFbnRyeUIYukgVmgESEOgHIgVyAxj/ASoGcgQogIAEEigKB291dHB1dHMYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0GjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIt4CChBQbGFuVGFza3NSZXF1ZXN0EjwKBXRhc2tzGAEgAygLMiIubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrQgm6SAaSAQMQkE4SLAoHdW5kb19vZhgCIAEoCUIbukgY2AEBchMyEV5bMC05YS1mLV17MSw2NH0kEhQKDGRpc2NhcmRfZGF0YRgDIAEoCBJKCghyZXN0c19vbhgEIAMoCzIsLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuT2JqZWN0UmV2aXNpb25CCrpIB5IBBBCgjQYSQgoGcGxhY2VzGAUgAygLMicubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrUGxhY2VCCbpIBpIBAxCQThI4CgVzdGFjaxgGIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RhY2tDaGFuZ2UigAMKEVBsYW5UYXNrc1Jlc3BvbnNlEjgKBXRhc2tzGAEgAygLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVGFzaxI8CgdjaGFuZ2VzGAIgAygLMisubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkQ2hhbmdlEjYKBHVzZXMYAyADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRVc2USPgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uEjkKBmZpbmFscxgFIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXASQAoGb3RoZXJzGAYgAygLMjAubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVHJhbnNhY3Rpb24iWwoSUGxhbm5lZFRyYW5zYWN0aW9uEgsKA3JwYxgBIAEoCRI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXAixQEKC1BsYW5uZWRUYXNrEjgKBnN0YXR1cxgBIAEoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cxI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXASQgoLZGlmZmVyZW5jZXMYAyADKAsyLS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkZpZWxkRGlmZmVyZW5jZSJBCg9GaWVsZERpZmZlcmVuY2USDQoFZmllbGQYASABKAkSDwoHcHJlc2VudBgCIAEoCRIOCgZ3YW50ZWQYAyABKAkiUAoLUGxhbm5lZFN0ZXASDAoEbmFtZRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEgwKBG5vZGUYAyABKAkSFAoMdW5kb19yZW1vdmVzGAQgASgJIsoBCg1QbGFubmVkQ2hhbmdlEkIKBmVmZmVjdBgBIAEoDjIyLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZENoYW5nZS5FZmZlY3QSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJIlkKBkVmZmVjdBIWChJFRkZFQ1RfVU5TUEVDSUZJRUQQABIRCg1FRkZFQ1RfQ1JFQVRFEAESEQoNRUZGRUNUX0NIQU5HRRACEhEKDUVGRkVDVF9ERUxFVEUQAyI7CgpQbGFubmVkVXNlEg4KBmFtb3VudBgBIAEoCRIOCgZiZWZvcmUYAiABKAMSDQoFYWZ0ZXIYAyABKAMiQgoOT2JqZWN0UmV2aXNpb24SFQoDa2V5GAEgASgJQgi6SAVyAxiAAhIZCghyZXZpc2lvbhgCIAEoA0IHukgEIgIoACJjChBSdW5UYXNrc1Jlc3BvbnNlEhYKDnRyYW5zYWN0aW9uX2lkGAEgASgJEjcKBXRhc2tzGAIgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzIkUKEVdhdGNoVGFza3NSZXF1ZXN0EjAKDnRyYW5zYWN0aW9uX2lkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQijQEKEldhdGNoVGFza3NSZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24SNwoFdGFza3MYAiADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMi8wMKClRhc2tTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZhY3Rpb24YAiABKAkSPQoFc3RhdGUYAyABKA4yLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMuU3RhdGUSDwoHc3ViamVjdBgEIAEoCRIMCgRzdGVwGAUgASgJEgwKBG5vZGUYBiABKAkSDQoFZXJyb3IYByABKAkSLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoGYW5zd2VyGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpkZXBlbmRzX29uGAsgAygJEhEKCXVuY2hhbmdlZBgMIAEoCCKeAQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIRCg1TVEFURV9XQUlUSU5HEAESEQoNU1RBVEVfUlVOTklORxACEg4KClNUQVRFX0RPTkUQAxIQCgxTVEFURV9GQUlMRUQQBBIRCg1TVEFURV9JR05PUkVEEAUSEQoNU1RBVEVfVU5ET0lORxAGEhAKDFNUQVRFX1VORE9ORRAHMq8DCgtUYXNrU2VydmljZRKDAQoIUnVuVGFza3MSLS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlJ1blRhc2tzUmVxdWVzdBouLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUnVuVGFza3NSZXNwb25zZSIY4scYFAoLdHJhbnNhY3Rpb24SA3J1bhgDEokBCglQbGFuVGFza3MSLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5UYXNrc1JlcXVlc3QaLy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5UYXNrc1Jlc3BvbnNlIhuQAgHixxgUCgt0cmFuc2FjdGlvbhIDcnVuGAMSjQEKCldhdGNoVGFza3MSLy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVGFza3NSZXF1ZXN0GjAubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRhc2tzUmVzcG9uc2UiGuLHGBYKC3RyYW5zYWN0aW9uEgV3YXRjaBgDMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules, file_n0stack_transaction_v1alpha1_transaction]);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.Task
@@ -114,7 +115,7 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
 
   /**
    * With `undo_of`: the data of block storages that the transaction has made may go, and the user data of each
-   * virtual machine that it has deleted.
+   * virtual machine that it has deleted. With `stack`: the data of block storages that the stack has made may go.
    *
    * @generated from field: bool discard_data = 6;
    */
@@ -127,6 +128,13 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
    * @generated from field: repeated n0stack.transaction.v1alpha1.TaskPlace places = 7;
    */
   places: TaskPlace[];
+
+  /**
+   * The tasks are those of a stack.
+   *
+   * @generated from field: n0stack.transaction.v1alpha1.StackChange stack = 8;
+   */
+  stack?: StackChange | undefined;
 };
 
 /**
@@ -196,6 +204,62 @@ export const AddressOfNetworkSchema: GenMessage<AddressOfNetwork> = /*@__PURE__*
   messageDesc(file_n0stack_transaction_v1alpha1_task, 3);
 
 /**
+ * A change of a stack: the tasks say what should be. What differs is changed in place, and what the stack has made
+ * and no task makes any more is deleted. Refused is what cannot be changed in place, and a task that does not say
+ * what should be, such as DeleteNetwork or RebootVirtualMachine.
+ *
+ * @generated from message n0stack.transaction.v1alpha1.StackChange
+ */
+export type StackChange = Message<"n0stack.transaction.v1alpha1.StackChange"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The version that the caller knows; 0 for a stack that is new. Refused if it is at another one.
+   *
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
+
+  /**
+   * Deletes the stack with everything that it has made. Without tasks.
+   *
+   * @generated from field: bool delete = 3;
+   */
+  delete: boolean;
+
+  /**
+   * The text of the file, to be kept.
+   *
+   * @generated from field: string file = 4;
+   */
+  file: string;
+
+  /**
+   * The values of its parameters, to be kept: no secret ones.
+   *
+   * @generated from field: map<string, string> parameters = 5;
+   */
+  parameters: { [key: string]: string };
+
+  /**
+   * Values whose texts may refer to the answers of the tasks, as in the args of a task.
+   *
+   * @generated from field: google.protobuf.Struct outputs = 6;
+   */
+  outputs?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.StackChange.
+ * Use `create(StackChangeSchema)` to create a new message.
+ */
+export const StackChangeSchema: GenMessage<StackChange> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 4);
+
+/**
  * @generated from message n0stack.transaction.v1alpha1.PlanTasksRequest
  */
 export type PlanTasksRequest = Message<"n0stack.transaction.v1alpha1.PlanTasksRequest"> & {
@@ -227,6 +291,13 @@ export type PlanTasksRequest = Message<"n0stack.transaction.v1alpha1.PlanTasksRe
    * @generated from field: repeated n0stack.transaction.v1alpha1.TaskPlace places = 5;
    */
   places: TaskPlace[];
+
+  /**
+   * As in RunTasksRequest.
+   *
+   * @generated from field: n0stack.transaction.v1alpha1.StackChange stack = 6;
+   */
+  stack?: StackChange | undefined;
 };
 
 /**
@@ -234,7 +305,7 @@ export type PlanTasksRequest = Message<"n0stack.transaction.v1alpha1.PlanTasksRe
  * Use `create(PlanTasksRequestSchema)` to create a new message.
  */
 export const PlanTasksRequestSchema: GenMessage<PlanTasksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 4);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 5);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlanTasksResponse
@@ -288,7 +359,7 @@ export type PlanTasksResponse = Message<"n0stack.transaction.v1alpha1.PlanTasksR
  * Use `create(PlanTasksResponseSchema)` to create a new message.
  */
 export const PlanTasksResponseSchema: GenMessage<PlanTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 5);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 6);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedTransaction
@@ -312,7 +383,7 @@ export type PlannedTransaction = Message<"n0stack.transaction.v1alpha1.PlannedTr
  * Use `create(PlannedTransactionSchema)` to create a new message.
  */
 export const PlannedTransactionSchema: GenMessage<PlannedTransaction> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 6);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 7);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedTask
@@ -331,7 +402,8 @@ export type PlannedTask = Message<"n0stack.transaction.v1alpha1.PlannedTask"> & 
   steps: PlannedStep[];
 
   /**
-   * Of a task that is to make an object: the object exists, and is not as the task asks. RunTasks would be refused.
+   * Of a task that is to make an object: the object exists, and is not as the task asks. RunTasks would be refused;
+   * of a stack, it would be changed.
    *
    * @generated from field: repeated n0stack.transaction.v1alpha1.FieldDifference differences = 3;
    */
@@ -343,7 +415,7 @@ export type PlannedTask = Message<"n0stack.transaction.v1alpha1.PlannedTask"> & 
  * Use `create(PlannedTaskSchema)` to create a new message.
  */
 export const PlannedTaskSchema: GenMessage<PlannedTask> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 7);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 8);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.FieldDifference
@@ -374,7 +446,7 @@ export type FieldDifference = Message<"n0stack.transaction.v1alpha1.FieldDiffere
  * Use `create(FieldDifferenceSchema)` to create a new message.
  */
 export const FieldDifferenceSchema: GenMessage<FieldDifference> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 8);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 9);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedStep
@@ -412,7 +484,7 @@ export type PlannedStep = Message<"n0stack.transaction.v1alpha1.PlannedStep"> & 
  * Use `create(PlannedStepSchema)` to create a new message.
  */
 export const PlannedStepSchema: GenMessage<PlannedStep> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 9);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 10);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedChange
@@ -441,7 +513,7 @@ export type PlannedChange = Message<"n0stack.transaction.v1alpha1.PlannedChange"
  * Use `create(PlannedChangeSchema)` to create a new message.
  */
 export const PlannedChangeSchema: GenMessage<PlannedChange> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 10);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 11);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.PlannedChange.Effect
@@ -477,7 +549,7 @@ export type PlannedChange_Effect = (typeof PlannedChange_Effect)[keyof typeof Pl
  * Describes the enum n0stack.transaction.v1alpha1.PlannedChange.Effect.
  */
 export const PlannedChange_EffectSchema: GenEnum<PlannedChange_Effect> = /*@__PURE__*/
-  enumDesc(file_n0stack_transaction_v1alpha1_task, 10, 0);
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 11, 0);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.PlannedUse
@@ -506,7 +578,7 @@ export type PlannedUse = Message<"n0stack.transaction.v1alpha1.PlannedUse"> & {
  * Use `create(PlannedUseSchema)` to create a new message.
  */
 export const PlannedUseSchema: GenMessage<PlannedUse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 11);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 12);
 
 /**
  * An object as it was at one moment.
@@ -534,7 +606,7 @@ export type ObjectRevision = Message<"n0stack.transaction.v1alpha1.ObjectRevisio
  * Use `create(ObjectRevisionSchema)` to create a new message.
  */
 export const ObjectRevisionSchema: GenMessage<ObjectRevision> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 12);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 13);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.RunTasksResponse
@@ -558,7 +630,7 @@ export type RunTasksResponse = Message<"n0stack.transaction.v1alpha1.RunTasksRes
  * Use `create(RunTasksResponseSchema)` to create a new message.
  */
 export const RunTasksResponseSchema: GenMessage<RunTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 13);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 14);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksRequest
@@ -575,7 +647,7 @@ export type WatchTasksRequest = Message<"n0stack.transaction.v1alpha1.WatchTasks
  * Use `create(WatchTasksRequestSchema)` to create a new message.
  */
 export const WatchTasksRequestSchema: GenMessage<WatchTasksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 14);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 15);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksResponse
@@ -601,7 +673,7 @@ export type WatchTasksResponse = Message<"n0stack.transaction.v1alpha1.WatchTask
  * Use `create(WatchTasksResponseSchema)` to create a new message.
  */
 export const WatchTasksResponseSchema: GenMessage<WatchTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 15);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 16);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.TaskStatus
@@ -687,7 +759,7 @@ export type TaskStatus = Message<"n0stack.transaction.v1alpha1.TaskStatus"> & {
  * Use `create(TaskStatusSchema)` to create a new message.
  */
 export const TaskStatusSchema: GenMessage<TaskStatus> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 16);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 17);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.TaskStatus.State
@@ -749,7 +821,7 @@ export type TaskStatus_State = (typeof TaskStatus_State)[keyof typeof TaskStatus
  * Describes the enum n0stack.transaction.v1alpha1.TaskStatus.State.
  */
 export const TaskStatus_StateSchema: GenEnum<TaskStatus_State> = /*@__PURE__*/
-  enumDesc(file_n0stack_transaction_v1alpha1_task, 16, 0);
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 17, 0);
 
 /**
  * Runs many requests as one transaction: all of them happen, or none.

@@ -1,0 +1,93 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  GetStackRequestSchema,
+  StackService,
+} from "../../src/gen/n0stack/stack/v1alpha1/stack_pb.ts";
+import {
+  PlannedChange_Effect as Effect,
+  PlanTasksRequestSchema,
+  type PlanTasksResponse,
+  type StackChangeSchema,
+  TaskService,
+} from "../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
+import { callUnary } from "../call.ts";
+import { checkStack, driftLines, isMoved } from "../commands/stack-show.ts";
+import type { CliContext } from "../context.ts";
+import { agree } from "../do/atomic/agree.ts";
+import { planText, printPlan } from "../do/atomic/plan.ts";
+import { type Answers, runRequest } from "../do/atomic/run-atomic.ts";
+import type { wireTask } from "../do/atomic/wire-task.ts";
+import { CliError } from "../errors.ts";
+import { EXIT } from "../exit-code.ts";
+import { lacksProject } from "../failure.ts";
+
+export interface ChangeFlags {
+  readonly plan?: true;
+  readonly yes?: true;
+  readonly discardData?: true;
+  readonly parallel: number;
+}
+
+/** A change of a stack, as tasks that the API runs. */
+export interface Change {
+  readonly stack: MessageInitShape<typeof StackChangeSchema>;
+  readonly tasks: readonly ReturnType<typeof wireTask>[];
+  readonly answers: Answers;
+}
+
+/** The version of a stack; 0 if there is none. */
+export async function versionOf(cli: CliContext, name: string): Promise<number> {
+  try {
+    const request = create(GetStackRequestSchema, { name });
+    const { stack } = await callUnary(cli, StackService.method.getStack, request);
+    return stack?.version ?? 0;
+  } catch (reason) {
+    const isNew = reason instanceof ConnectError && reason.code === Code.NotFound;
+    if (!isNew || lacksProject(reason, await cli.connection())) throw reason;
+    return 0;
+  }
+}
+
+/** Plans the change, shows it with what somebody has changed by hand, asks, and runs it. Sets the exit code. */
+export async function changeStack(
+  cli: CliContext,
+  { stack, tasks, answers }: Change,
+  flags: ChangeFlags,
+): Promise<void> {
+  const isAsked = flags.plan !== true && flags.yes !== true;
+  if (isAsked && !cli.io.stdin.isTerminal) {
+    throw new CliError("nobody can be asked here: add --yes to do it, or --plan to see the plan");
+  }
+  if (stack.version !== 0) await sayDrift(cli, stack.name ?? "");
+  const asked = { tasks: [...tasks], stack, discardData: flags.discardData === true };
+  const request = create(PlanTasksRequestSchema, asked);
+  const plan = await callUnary(cli, TaskService.method.planTasks, request);
+  if (flags.plan) {
+    await printPlan(cli, plan, tasks);
+    cli.exitCode = isNothing(plan) ? EXIT.done : EXIT.findings;
+    return;
+  }
+  cli.io.stderr.print(planText(plan, tasks));
+  if (isAsked) await agree(cli);
+  const { restsOn } = plan;
+  await runRequest(cli, { ...asked, restsOn, parallel: flags.parallel }, answers);
+}
+
+/** Only the stack would get another version. */
+function isNothing({ changes }: PlanTasksResponse): boolean {
+  return changes.every(({ kind, effect }) => kind === "stack" && effect === Effect.CHANGE);
+}
+
+/** What somebody has changed by hand, before it is changed back. */
+async function sayDrift(cli: CliContext, name: string): Promise<void> {
+  const { stack, objects } = await checkStack(cli, name);
+  const moved = objects.filter(isMoved);
+  if (moved.length === 0) return;
+  cli.say(`Since version ${stack?.version} somebody has changed:`);
+  for (const one of moved) {
+    const lines = driftLines(one);
+    cli.say(`  ${one.kind}/${one.name}${lines.length === 0 ? " is gone" : ""}`);
+    for (const line of lines) cli.say(`      ${line}`);
+  }
+}

@@ -1,0 +1,71 @@
+import { create, type DescMethodUnary, fromJson, type Message } from "@bufbuild/protobuf";
+import { keyText } from "../../../datastore/key.ts";
+import {
+  type BlockStorage,
+  BlockStorageService,
+  UpdateBlockStorageRequestSchema,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { fillArgs } from "../../../util/template/fill.ts";
+import type { Different } from "../../core/resource/differences.ts";
+import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import type { Known } from "../tasks/check.ts";
+import { draftsOf } from "../undo/change.ts";
+import { undoingOf } from "../undo/kinds.ts";
+
+/** A request that changes an object. */
+export interface ChangingCall {
+  readonly method: DescMethodUnary;
+  readonly request: Message;
+}
+
+/**
+ * The requests that make an object what a task of a stack asks for, in order.
+ *
+ * @throws N0Error `failed_precondition` if no request does; it names the fields.
+ */
+export function changesInPlace(known: Known, different: Different): readonly ChangingCall[] {
+  const { key, wanted, present } = different;
+  if (wanted === undefined || present === undefined) throw refusal(different);
+  if (key.startsWith(blockStorages.prefix)) return [updateOf(wanted as BlockStorage, different)];
+  const undoing = undoingOf(key);
+  if (undoing === undefined) throw refusal(different);
+  const reasons: string[] = [];
+  const { name } = undoing.of.refOf(key);
+  // To get from what is to what should be is the same as to take back a change from that to this.
+  const change = { key, name, before: wanted, after: present, present, interfaces: [] };
+  const drafts = draftsOf(undoing, change, {
+    // An address that the request leaves open is for the API to choose.
+    before: () => undefined,
+    changesOf: () => [],
+    refuse: (why) => reasons.push(why),
+    lose: () => {},
+  });
+  if (reasons.length > 0) throw refusal(different);
+  return drafts.map(({ type, action, args }) => {
+    const service = known.types.get(type)!.service;
+    const method = known.methods.of(service).find((one) => one.name === action)!;
+    const filled = fillArgs(method.input, args, () => undefined);
+    return { method, request: fromJson(method.input, filled) };
+  });
+}
+
+/** Labels, annotations, sizes, and the node. */
+function updateOf(wanted: BlockStorage, { differences }: Different): ChangingCall {
+  const { name, labels, annotations, requestBytes, limitBytes } = wanted;
+  const paths = [...new Set(differences.map(({ field }) => field.replace(/\[.*$/s, "")))];
+  const update = { name, labels, annotations, requestBytes, limitBytes, updateMask: { paths } };
+  return {
+    method: BlockStorageService.method.updateBlockStorage,
+    request: create(UpdateBlockStorageRequestSchema, update),
+  };
+}
+
+function refusal({ key, differences }: Different): N0Error {
+  const texts = differences.map(({ field, present, wanted }) => {
+    return `${field} is ${present}, not ${wanted}`;
+  });
+  const what = keyText(key);
+  const message = `${what} is not as asked, and cannot be changed in place: ${texts.join("; ")}: give the new one another name, or delete ${what} first`;
+  return new N0Error("failed_precondition", message, { resource: what });
+}
