@@ -1,10 +1,9 @@
-import type { JsonValue } from "@bufbuild/protobuf";
 import type { Writes } from "../../../datastore/datastore.ts";
 import type { RecordChange } from "../../../datastore/datastore-journal.ts";
 import type { Stack } from "../../../gen/n0stack/stack/v1alpha1/stack_pb.ts";
 import type { StackChange, Task } from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { counted } from "../../../util/counted.ts";
-import { invalid, N0Error, notFound } from "../../../util/errors.ts";
+import { invalid, kindOf, N0Error, notFound } from "../../../util/errors.ts";
 import type { Json } from "../../../util/json.ts";
 import { quote } from "../../../util/quote.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
@@ -198,11 +197,15 @@ function listed(texts: readonly string[]): string {
     : shown;
 }
 
+/** Without those that refer to a task whose failure is ignored. */
 function outputsOf({ outputs = {} }: StackChange, answerOf: AnswerOf): { [name: string]: Json } {
-  return Object.fromEntries(
-    Object.entries(outputs).map(([name, value]: [string, JsonValue]) => [
-      name,
-      fillValue({ kind: "any" }, value, answerOf, `outputs.${name}`) as Json,
-    ]),
-  );
+  const values: { [name: string]: Json } = {};
+  for (const [name, value] of Object.entries(outputs)) {
+    try {
+      values[name] = fillValue({ kind: "any" }, value, answerOf, `outputs.${name}`) as Json;
+    } catch (reason) {
+      if (kindOf(reason) !== "failed_precondition") throw reason;
+    }
+  }
+  return values;
 }
