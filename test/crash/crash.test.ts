@@ -37,7 +37,7 @@ const CASES_EACH = 3;
 const RUN_MS = IS_ALL ? SECONDS * 1000 + 1_800_000 : 240_000 + UNITS * 30_000;
 /** They change nothing, or nothing but a time; or they are one batch, as a sign-in. */
 const READS =
-  /^(?:Get|List|Watch|Read|Download|Schedule|OpenConsole|Heartbeat|Verify|Preview|SignIn)/;
+  /^(?:Get|Check|List|Watch|Read|Download|Schedule|OpenConsole|Heartbeat|Verify|Preview|SignIn)/;
 
 test("every RPC that changes something has a scenario", () => {
   const others = [PasswordService, TransactionService, VerifyService];

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { resources } from "../../src/api/resources.ts";
 import { CALLS } from "./calls.ts";
 
-const READS = /^(?:Get|List|Watch|Read|Download|Schedule|OpenConsole)/;
+const READS = /^(?:Get|Check|List|Watch|Read|Download|Schedule|OpenConsole)/;
 /** What registers nodes, and the operator of the simulation, send these. */
 const OF_OTHERS = ["ApplyNode", "HeartbeatNode", "SetNodeLost"];
 

@@ -22,6 +22,7 @@ import { onSettled } from "../power/on-settled.ts";
 import { changed, keysOf, settled, virtualMachineSteps } from "../record.ts";
 import { checkNics } from "../validate.ts";
 import { holdGroups, readGroups, withOwnNames } from "./groups.ts";
+import { removeLeftTaps } from "./left-taps.ts";
 import { plugNic } from "./nic-steps.ts";
 import { reserveNics } from "./nics.ts";
 import { freeNumber, freeSlot, NICS_MAX } from "./numbers.ts";
@@ -88,7 +89,8 @@ export async function attachNic(
     }
     const final = settled(after, state);
     const settle = virtualMachineSteps.settleLater(ref, final);
-    const answer = await tx.answer(final, later(restoreSeed, plan.seed), settle);
+    const left = await removeLeftTaps(api, ref, vm, state);
+    const answer = await tx.answer(final, ...left, later(restoreSeed, plan.seed), settle);
     await nodesTold(api, nics.planned, tx.signal);
     return answer;
   });

@@ -21,6 +21,7 @@ import { removeTapLater } from "../domain/tap-steps.ts";
 import { onSettled } from "../power/on-settled.ts";
 import { changed, keysOf, settled, virtualMachineSteps } from "../record.ts";
 import { throwUnlessStable } from "./attach-nic.ts";
+import { removeLeftTaps } from "./left-taps.ts";
 import { releaseNic, unplugNic } from "./nic-steps.ts";
 
 const DEADLINE_SECONDS = 20;
@@ -64,9 +65,10 @@ export async function detachNic(
     const network = networkBeside(ref, vm.nics[index]!.networkName);
     const interfaceName = vm.networkInterfaceNames[index]!;
     const final = settled(after, state);
+    const left = await removeLeftTaps(api, ref, vm, state);
     return await tx.answer(
       final,
-      later(removeTapLater, tap),
+      ...(left.length > 0 ? left : [later(removeTapLater, tap)]),
       later(releaseNic, { ref, network, interfaceName }),
       later(restoreSeed, plan.seed),
       virtualMachineSteps.settleLater(ref, final),

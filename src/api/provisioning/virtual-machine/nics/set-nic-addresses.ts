@@ -33,6 +33,7 @@ import { onSettled } from "../power/on-settled.ts";
 import { changed, settled, virtualMachineSteps } from "../record.ts";
 import { checkNics } from "../validate.ts";
 import { indexOfNic } from "./detach-nic.ts";
+import { removeLeftTaps } from "./left-taps.ts";
 
 type Asked = Pick<SetNicAddressesRequest, "secondaryAddresses" | "allowedAddresses">;
 
@@ -85,6 +86,7 @@ export async function setNicAddresses(
     const final = settled(after, state);
     const answer = await tx.answer(
       final,
+      ...(await removeLeftTaps(api, ref, vm, state)),
       later(restoreSeed, plan.seed),
       virtualMachineSteps.settleLater(ref, final),
       await keepAddresses(api, networkRef, interfaceName, wanted),

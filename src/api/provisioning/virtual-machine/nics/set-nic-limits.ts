@@ -14,6 +14,7 @@ import { limitTap } from "../domain/tap-steps.ts";
 import { onSettled } from "../power/on-settled.ts";
 import { changed, settled } from "../record.ts";
 import { indexOfNic } from "./detach-nic.ts";
+import { removeLeftTaps } from "./left-taps.ts";
 import { checkLimits, limitsOf, tapLimits } from "./limits.ts";
 
 /**
@@ -43,6 +44,7 @@ export async function setNicLimits(
         after: tapLimits(after.nics[index]!),
       });
     }
-    return await tx.answerRecord(virtualMachines, ref, settled(after, state), vm);
+    const left = await removeLeftTaps(api, ref, vm, state);
+    return await tx.answerRecord(virtualMachines, ref, settled(after, state), vm, ...left);
   });
 }

@@ -24,6 +24,7 @@ import { readPlanInput } from "../domain/plan-input.ts";
 import { changeGroups } from "../domain/tap-steps.ts";
 import { onSettled } from "../power/on-settled.ts";
 import { changed, settled } from "../record.ts";
+import { removeLeftTaps } from "./left-taps.ts";
 
 /**
  * Puts a nic into other security groups. Its node has them before the commit, and the other nodes learn of it after
@@ -57,6 +58,7 @@ export async function setSecurityGroups(
       vm,
       await reservedIn(api, network, request.networkInterfaceName, groups),
       ...named.map(({ key, revision }) => referTo(key, revision)),
+      ...(await removeLeftTaps(api, ref, vm, state)),
     );
     await api.groupPushes.networksReached([network], tx.signal);
     return answer;
