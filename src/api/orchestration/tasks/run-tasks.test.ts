@@ -5,6 +5,7 @@ import { newGate } from "../../../../test/gate.ts";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
+import { VirtualMachine_VirtualMachineState as VmState } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import {
   TaskStatus_State as State,
   TaskService,
@@ -294,4 +295,18 @@ test("what an earlier task deletes is not used by a later one, also if its key i
     });
   }
   expect(await world.residue()).toEqual(before);
+});
+
+test("a shutdown that is undone is not shown, and one that is done is", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const off = task("virtual_machine", "ShutdownVirtualMachine", {
+    args: { name: "web", hard: true },
+  });
+  const shown = async () => (await world.virtualMachines.getVirtualMachine({ name: "web" })).state;
+  await refused(tasksOf(world).runTasks({ tasks: [off, { ...GONE, dependsOn: ["web"] }] }));
+  expect(await shown()).toBe(VmState.RUNNING);
+  await tasksOf(world).runTasks({ tasks: [off] });
+  await until(async () => (await shown()) === VmState.SHUTDOWN);
 });

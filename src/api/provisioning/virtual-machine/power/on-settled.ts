@@ -46,7 +46,9 @@ export async function onSettled(
     if (isThere && currentTask() !== undefined) return await tx.answer(vm);
     await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
     const after = await saga(tx, vm, state);
-    if (after.state !== state) sighting.note(domainStateOf(after));
+    // A task cuts the power only when the whole commits: until then the guest runs, and after an unwind too.
+    const isLater = currentTask() !== undefined && after.state === State.SHUTDOWN;
+    if (after.state !== state && !isLater) sighting.note(domainStateOf(after));
     return after;
   });
 }
