@@ -56,7 +56,7 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
     ...(values.keep === undefined
       ? {}
       : { keep: new Set(values.keep.split(",").flatMap(numbersOf)) }),
-    ...defined({ bug }),
+    ...defined({ bug, favours: bug?.favours }),
   };
 }
 

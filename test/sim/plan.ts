@@ -67,7 +67,11 @@ export interface Scale {
   readonly ops: number;
   readonly nodes: number;
   readonly clients: number;
+  /** An RPC that is called more often than usual. */
+  readonly favours?: string;
 }
+
+const FAVOUR = 8;
 
 /** The number of calls in one round. */
 const ROUND_CALLS = 150;
@@ -75,7 +79,9 @@ const WEIGHTS = Object.fromEntries(Object.entries(CALLS).map(([rpc, { weight }])
 
 /** Everything that is done to the control plane, from the seed alone. */
 export function* planRounds(seed: number, scale: Scale): Generator<Round> {
-  const { ops, nodes, clients } = scale;
+  const { ops, nodes, clients, favours = "" } = scale;
+  const usual = WEIGHTS[favours];
+  const weights = usual === undefined ? WEIGHTS : { ...WEIGHTS, [favours]: usual * FAVOUR };
   let index = 0;
   for (let number = 0, left = ops; left > 0; number++, left -= ROUND_CALLS) {
     const dice = newDice(`round ${number} of ${seed}`);
@@ -86,7 +92,7 @@ export function* planRounds(seed: number, scale: Scale): Generator<Round> {
     const items: Item[] = [];
     for (let i = 0; i < Math.min(left, ROUND_CALLS); i++) {
       const atMs = dice.chance(0.8) ? soonAfter() : dice.between(0, lengthMs);
-      items.push({ index: index++, atMs, ...planCall(dice, clients) });
+      items.push({ index: index++, atMs, ...planCall(dice, clients, weights) });
     }
     // The first one builds something up.
     const faults = number === 0 ? 0 : dice.below(14);
@@ -99,13 +105,13 @@ export function* planRounds(seed: number, scale: Scale): Generator<Round> {
   }
 }
 
-function planCall(dice: Dice, clients: number) {
+function planCall(dice: Dice, clients: number, weights: typeof WEIGHTS) {
   const seedOfCall = () => {
     const seed = dice.below(2 ** 31);
     return { seed, project: PROJECTS[seed % PROJECTS.length]! };
   };
   return {
-    rpc: dice.weighted(WEIGHTS),
+    rpc: dice.weighted(weights),
     client: dice.below(clients),
     ...seedOfCall(),
     timeoutMs: dice.pick([2_000, 30_000, 60_000, 120_000]),

@@ -1,5 +1,6 @@
 // What the simulation is worth: bugs that it must find.
 import { expect, test } from "vitest";
+import { defined } from "../../src/util/defined.ts";
 import { BUGS } from "./bugs.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
@@ -13,7 +14,8 @@ const SEEDS = [1, 2, 3];
 test.for(BUGS)("$name: found within 10,000 requests", { timeout: 900_000 }, async (bug) => {
   const found: string[] = [];
   for (const seed of SEEDS) {
-    const { violations } = await simulate({ ...scale, seed, bug });
+    const favours = defined({ favours: bug.favours });
+    const { violations } = await simulate({ ...scale, ...favours, seed, bug });
     found.push(...violations);
     if (found.length > 0) break;
   }

@@ -29,6 +29,8 @@ export interface Bug {
   readonly wrapQueue?: (queue: KeyedQueue) => KeyedQueue;
   /** Plants it. @returns a function that removes it. */
   readonly plant?: () => Disposable;
+  /** The RPC of which it is a bug, if few others come by it. */
+  readonly favours?: string;
 }
 
 export interface SimulationOptions extends Scale {

@@ -27,6 +27,7 @@ function unmarked<T extends Written>(record: T): T {
 export const TASK_BUGS: readonly Bug[] = [
   {
     name: "a task commits for everybody",
+    favours: "RunTasks",
     plant: () => {
       const { run } = TaskSet.prototype;
       return replaced(TaskSet.prototype, "run", async function (
@@ -46,6 +47,7 @@ export const TASK_BUGS: readonly Bug[] = [
   },
   {
     name: "a task deletes before all tasks commit",
+    favours: "RunTasks",
     plant: () => {
       const { add } = TaskSet.prototype;
       return replaced(TaskSet.prototype, "add", function (this: TaskSet, contribution) {
@@ -57,6 +59,7 @@ export const TASK_BUGS: readonly Bug[] = [
   },
   {
     name: "tasks are undone in the order of their start",
+    favours: "RunTasks",
     plant: () => {
       const { prototype } = LiveTransaction;
       const right = Object.getOwnPropertyDescriptor(prototype, "rows")!;
@@ -72,6 +75,7 @@ export const TASK_BUGS: readonly Bug[] = [
   },
   {
     name: "a key that a later task takes is not in the journal",
+    favours: "RunTasks",
     plant: () =>
       replaced(TaskSet.prototype, "take", function (this: TaskSet, more) {
         this.held.join(more);
@@ -79,6 +83,7 @@ export const TASK_BUGS: readonly Bug[] = [
   },
   {
     name: "a mark stays when all tasks have committed",
+    favours: "RunTasks",
     plant: () => {
       const { commitParts } = TaskSet.prototype;
       return replaced(TaskSet.prototype, "commitParts", async function (this: TaskSet, api) {
