@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { resources } from "../../src/api/resources.ts";
+import { READS } from "../reading.ts";
 import { CALLS } from "./calls.ts";
 
-const READS = /^(?:Get|Check|List|Watch|Read|Download|Schedule|OpenConsole)/;
 /** What registers nodes, and the operator of the simulation, send these. */
 const OF_OTHERS = ["ApplyNode", "HeartbeatNode", "SetNodeLost"];
 
