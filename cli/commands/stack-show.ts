@@ -1,7 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import {
-  CheckStackRequestSchema,
   type CheckStackResponse,
   CheckStackResponseSchema,
   ReadStackHistoryRequestSchema,
@@ -17,6 +16,7 @@ import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
 import { formatValue, messageToJson, printMessage } from "../output.ts";
+import { checkStack, driftLines, isMoved } from "../stack/drift.ts";
 import { type Column, cell, formatTable } from "../table.ts";
 
 const { method } = StackService;
@@ -37,10 +37,6 @@ export function showCommand(cli: CliContext): Command {
   });
 }
 
-export async function checkStack(cli: CliContext, name: string): Promise<CheckStackResponse> {
-  return await callUnary(cli, method.checkStack, create(CheckStackRequestSchema, { name }));
-}
-
 function textOf({ stack, objects }: CheckStackResponse): string {
   const { name, version, changedBy, changedIn } = stack ?? {};
   const head = `stack ${name}, version ${version}, by ${changedBy} in transaction ${changedIn}\n`;
@@ -54,15 +50,6 @@ function textOf({ stack, objects }: CheckStackResponse): string {
 function stateText({ state }: StackObject): string {
   if (state === State.CHANGED) return ": somebody has changed it";
   return state === State.GONE ? ": it is gone" : "";
-}
-
-export function isMoved({ state }: StackObject): boolean {
-  return state === State.CHANGED || state === State.GONE;
-}
-
-/** What somebody has changed, for people. */
-export function driftLines({ drifts }: StackObject): readonly string[] {
-  return drifts.map(({ field, left, present }) => `${field} is ${present}, and was ${left}`);
 }
 
 const VERSIONS: readonly Column[] = [

@@ -12,7 +12,6 @@ import {
   TaskService,
 } from "../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { callUnary } from "../call.ts";
-import { checkStack, driftLines, isMoved } from "../commands/stack-show.ts";
 import type { CliContext } from "../context.ts";
 import { agree } from "../do/atomic/agree.ts";
 import { planText, printPlan } from "../do/atomic/plan.ts";
@@ -21,6 +20,7 @@ import type { wireTask } from "../do/atomic/wire-task.ts";
 import { CliError } from "../errors.ts";
 import { EXIT } from "../exit-code.ts";
 import { lacksProject } from "../failure.ts";
+import { checkStack, driftLines, isMoved } from "./drift.ts";
 
 export interface ChangeFlags {
   readonly plan?: true;

@@ -1,7 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import {
   PlanTasksRequestSchema,
-  RunTasksRequestSchema,
   TaskService,
 } from "../../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { callUnary } from "../../call.ts";
@@ -9,7 +8,7 @@ import type { CliContext } from "../../context.ts";
 import { CliError } from "../../errors.ts";
 import { agree } from "./agree.ts";
 import { planText, printPlan } from "./plan.ts";
-import { attach } from "./run-atomic.ts";
+import { runRequest } from "./run-atomic.ts";
 
 export interface UndoFlags {
   /** The data of block storages that the transaction has made may go. */
@@ -32,17 +31,12 @@ export async function undo(
     throw new CliError("nobody can be asked here: add --yes to undo it, or --plan to see the undo");
   }
   const asked = { undoOf, discardData: discardData === true };
-  const { planTasks, runTasks } = TaskService.method;
+  const { planTasks } = TaskService.method;
   const plan = await callUnary(cli, planTasks, create(PlanTasksRequestSchema, asked));
   if (planOnly === true) return await printPlan(cli, plan);
   cli.io.stderr.print(planText(plan));
   if (isAsked) await agree(cli);
   const { restsOn } = plan;
-  const request = create(RunTasksRequestSchema, {
-    ...{ ...asked, restsOn, parallel },
-    detach: true,
-  });
-  const { transactionId } = await callUnary(cli, runTasks, request);
-  if (cli.flags().wait === false) cli.io.stdout.print(`${transactionId}\n`);
-  else await attach(cli, transactionId);
+  const noOutputs = { outputs: [], typeOf: () => undefined };
+  await runRequest(cli, { ...asked, restsOn, parallel }, noOutputs);
 }

@@ -7,6 +7,11 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 
+/** The characters of a value that people see. */
+const VALUE_LENGTH_MAX = 400;
+/** The differences that one error names. */
+const SHOWN_MAX = 20;
+
 /** A field of an object that is not as a request asks. The values are for people. */
 export interface Difference {
   /** As the request spells it. */
@@ -88,8 +93,22 @@ function leaf(
 ): readonly Difference[] {
   const text = (value: JsonValue | undefined) =>
     value === undefined ? "not set" : JSON.stringify(value);
-  const texts = { present: text(present), wanted: text(wanted) };
-  return texts.present === texts.wanted ? [] : [{ field, ...texts }];
+  const [is, asked] = [text(present), text(wanted)];
+  return is === asked ? [] : [{ field, present: clipped(is), wanted: clipped(asked) }];
+}
+
+/** A list of keys may be long. */
+function clipped(text: string): string {
+  return text.length > VALUE_LENGTH_MAX ? `${text.slice(0, VALUE_LENGTH_MAX)}…` : text;
+}
+
+/** `limit_bytes is "1", not "2"; and 3 more`: the first ones, for an error. */
+export function differencesText(differences: readonly Difference[]): string {
+  const texts = differences
+    .slice(0, SHOWN_MAX)
+    .map(({ field, present, wanted }) => `${field} is ${present}, not ${wanted}`);
+  const more = differences.length - SHOWN_MAX;
+  return more > 0 ? `${texts.join("; ")}; and ${more} more` : texts.join("; ");
 }
 
 function isObject(value: JsonValue | undefined): value is { [key: string]: JsonValue } {

@@ -7,7 +7,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { fillArgs } from "../../../util/template/fill.ts";
-import type { Different } from "../../core/resource/differences.ts";
+import { type Different, differencesText } from "../../core/resource/differences.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
 import type { Known } from "../tasks/check.ts";
 import { draftsOf } from "../undo/change.ts";
@@ -62,10 +62,7 @@ function updateOf(wanted: BlockStorage, { differences }: Different): ChangingCal
 }
 
 function refusal({ key, differences }: Different): N0Error {
-  const texts = differences.map(({ field, present, wanted }) => {
-    return `${field} is ${present}, not ${wanted}`;
-  });
   const what = keyText(key);
-  const message = `${what} is not as asked, and cannot be changed in place: ${texts.join("; ")}: give the new one another name, or delete ${what} first`;
+  const message = `${what} is not as asked, and cannot be changed in place: ${differencesText(differences)}: give the new one another name, or delete ${what} first`;
   return new N0Error("failed_precondition", message, { resource: what });
 }

@@ -1,7 +1,7 @@
 import { N0Error } from "../../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Tx } from "../../context.ts";
-import type { Different } from "../../resource/differences.ts";
+import { type Different, differencesText } from "../../resource/differences.ts";
 import type { Markable } from "../../resource/object.ts";
 import { currentTask } from "../ambient.ts";
 
@@ -43,8 +43,5 @@ export async function throwUnlessStanding(
   if (differences.length === 0) return;
   const { onDifferent } = task.set;
   if (onDifferent !== undefined) return onDifferent(task.name, different);
-  const texts = differences.map(({ field, present, wanted }) => {
-    return `${field} is ${present}, not ${wanted}`;
-  });
-  throw refused(`, and is not as asked: ${texts.join("; ")}`);
+  throw refused(`, and is not as asked: ${differencesText(differences)}`);
 }

@@ -221,7 +221,7 @@ export type StackDrift = Message<"n0stack.stack.v1alpha1.StackDrift"> & {
   field: string;
 
   /**
-   * The values as protobuf's JSON.
+   * The values as JSON for people: the end of a long one is cut off.
    *
    * @generated from field: string left = 2;
    */

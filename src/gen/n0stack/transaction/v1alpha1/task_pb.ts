@@ -429,7 +429,7 @@ export type FieldDifference = Message<"n0stack.transaction.v1alpha1.FieldDiffere
   field: string;
 
   /**
-   * The value in the object, and the one that is asked for, as protobuf's JSON.
+   * The value in the object, and the one that is asked for, as JSON for people: the end of a long one is cut off.
    *
    * @generated from field: string present = 2;
    */
