@@ -1,13 +1,14 @@
 import { Command } from "commander";
 import type { CliContext } from "../context.ts";
+import type { PlannedFlags } from "../do/atomic/run-planned.ts";
 import { wireTask } from "../do/atomic/wire-task.ts";
 import { collect, parseCount, type ReadFlags, readChecked } from "../do/read.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
-import { type ChangeFlags, changeStack, versionOf } from "../stack/change.ts";
+import { changeStack, versionOf } from "../stack/change.ts";
 
-type Flags = ChangeFlags & ReadFlags;
+type Flags = PlannedFlags & ReadFlags;
 
 export function applyCommand(cli: CliContext): Command {
   const command = stackCommand(

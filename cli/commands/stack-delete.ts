@@ -1,7 +1,8 @@
 import { Command } from "commander";
 import type { CliContext } from "../context.ts";
+import type { PlannedFlags } from "../do/atomic/run-planned.ts";
 import { withExamples } from "../examples.ts";
-import { type ChangeFlags, changeStack, versionOf } from "../stack/change.ts";
+import { changeStack, versionOf } from "../stack/change.ts";
 
 /** @param words The words that it is called by: `stack delete` or `delete stack`. */
 export function deleteStackCommand(cli: CliContext, words: string): Command {
@@ -12,7 +13,7 @@ export function deleteStackCommand(cli: CliContext, words: string): Command {
     .option("--discard-data", "the data of its block storages may be lost")
     .option("--yes", "without a question");
   withExamples(command, [`${words} NAME --plan`, `${words} NAME --discard-data`]);
-  return command.action(async (name: string, flags: Omit<ChangeFlags, "parallel">) => {
+  return command.action(async (name: string, flags: Omit<PlannedFlags, "parallel">) => {
     const version = await versionOf(cli, name);
     const stack = { name, version, delete: true };
     const answers = { outputs: [], typeOf: () => undefined };

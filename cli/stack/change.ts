@@ -6,28 +6,17 @@ import {
 } from "../../src/gen/n0stack/stack/v1alpha1/stack_pb.ts";
 import {
   PlannedChange_Effect as Effect,
-  PlanTasksRequestSchema,
   type PlanTasksResponse,
   type StackChangeSchema,
-  TaskService,
 } from "../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
-import { agree } from "../do/atomic/agree.ts";
-import { planText, printPlan } from "../do/atomic/plan.ts";
-import { type Answers, runRequest } from "../do/atomic/run-atomic.ts";
+import type { Answers } from "../do/atomic/run-atomic.ts";
+import { type PlannedFlags, runPlanned, throwUnlessAskable } from "../do/atomic/run-planned.ts";
 import type { wireTask } from "../do/atomic/wire-task.ts";
-import { CliError } from "../errors.ts";
 import { EXIT } from "../exit-code.ts";
 import { lacksProject } from "../failure.ts";
 import { checkStack, driftLines, isMoved } from "./drift.ts";
-
-export interface ChangeFlags {
-  readonly plan?: true;
-  readonly yes?: true;
-  readonly discardData?: true;
-  readonly parallel: number;
-}
 
 /** A change of a stack, as tasks that the API runs. */
 export interface Change {
@@ -53,25 +42,12 @@ export async function versionOf(cli: CliContext, name: string): Promise<number> 
 export async function changeStack(
   cli: CliContext,
   { stack, tasks, answers }: Change,
-  flags: ChangeFlags,
+  flags: PlannedFlags,
 ): Promise<void> {
-  const isAsked = flags.plan !== true && flags.yes !== true;
-  if (isAsked && !cli.io.stdin.isTerminal) {
-    throw new CliError("nobody can be asked here: add --yes to do it, or --plan to see the plan");
-  }
+  throwUnlessAskable(cli, flags);
   if (stack.version !== 0) await sayDrift(cli, stack.name ?? "");
-  const asked = { tasks: [...tasks], stack, discardData: flags.discardData === true };
-  const request = create(PlanTasksRequestSchema, asked);
-  const plan = await callUnary(cli, TaskService.method.planTasks, request);
-  if (flags.plan) {
-    await printPlan(cli, plan, tasks);
-    cli.exitCode = isNothing(plan) ? EXIT.done : EXIT.findings;
-    return;
-  }
-  cli.io.stderr.print(planText(plan, tasks));
-  if (isAsked) await agree(cli);
-  const { restsOn } = plan;
-  await runRequest(cli, { ...asked, restsOn, parallel: flags.parallel }, answers);
+  const plan = await runPlanned(cli, { tasks: [...tasks], stack }, answers, flags);
+  if (flags.plan && isNothing(plan)) cli.exitCode = EXIT.done;
 }
 
 /** Only the stack would get another version. */

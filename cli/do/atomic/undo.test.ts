@@ -42,7 +42,7 @@ test("an undo is planned, shown, and done after a yes", async () => {
   expect(planned.stdout).toContain("  - block_storage/lan-disk\n  - network/lan\n");
   expect(await namesOf(api)).toEqual(["lan", "lan-disk"]);
   const words = ["tx", "undo", id, "--discard-data"];
-  expect((await n0cli(api, words)).stderr).toContain("add --yes to undo it, or --plan");
+  expect((await n0cli(api, words)).stderr).toContain("add --yes to do it, or --plan");
   const refusing = await n0cli(api, words, { stdin: ["no\n"], isTerminal: true });
   expect(refusing.exitCode).toBe(1);
   expect(await namesOf(api)).toEqual(["lan", "lan-disk"]);
