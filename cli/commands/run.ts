@@ -6,6 +6,7 @@ import { formatBytes, parseBytes } from "../../src/util/bytes.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
 import type { CliContext } from "../context.ts";
+import { collect } from "../do/read.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
@@ -18,6 +19,7 @@ import { checkTag, pairOf, usualNetwork } from "../run/look.ts";
 import { publicKeys } from "../run/public-keys.ts";
 import { runFile } from "../run/tasks.ts";
 import { waitForSsh } from "../run/wait-ssh.ts";
+import { withFiles } from "../run/write-files.ts";
 import { cell, formatTable, type Row } from "../table.ts";
 
 interface Flags {
@@ -29,6 +31,7 @@ interface Flags {
   readonly login: string;
   readonly sshKey: string;
   readonly userData?: string;
+  readonly writeFile?: readonly string[];
   readonly count?: number;
   readonly wait?: string;
   readonly yaml?: true;
@@ -49,6 +52,7 @@ export function runCommand(cli: CliContext): Command {
     .option("-l, --login <user>", "the user of its guest that the key is for", "n0")
     .option("--ssh-key <me|file>", "a key file, or me for the public keys of ~/.ssh", "me")
     .option("--user-data <file>", "what cloud-init does in its guest; - reads standard input")
+    .option("--write-file <path=file>", "write a local file into its guest; repeatable", collect)
     .option("--count <count>", "make several: NAME-1, NAME-2, …", parseCount)
     .addOption(
       new Option(
@@ -62,6 +66,7 @@ export function runCommand(cli: CliContext): Command {
     "run web --image debian:12",
     "run web --image debian:12 --cpu 2 --memory 2GiB --disk 20GiB --wait ssh",
     "run web --image debian:12 --count 3 --ssh-key ./lab_key.pub",
+    "run web --image debian:12 --user-data web.yaml --write-file /etc/motd=motd",
     "run web --image debian:12 --plan",
     "run web --image debian:12 --yaml > web.yaml",
   ]);
@@ -81,19 +86,20 @@ async function runOne(cli: CliContext, name: string, flags: Flags): Promise<void
   const { image, tag } = imageOf(flags.image);
   const { userData: file } = flags;
   const { stdin } = cli.io;
-  const userData = file === undefined ? undefined : await readText("--user-data", file, stdin);
+  const text = file === undefined ? undefined : await readText("--user-data", file, stdin);
+  const userData = await withFiles(text, flags.writeFile ?? []);
   await checkTag(cli, image, tag);
   const asked = flags.network;
   const on = asked === undefined ? await usualNetwork(cli) : { network: asked, cidr: undefined };
   const { cpu: cpus, memory, disk, login } = flags;
-  const text = runFile({ names, image, tag, ...on, cpus, memory, disk, login, keys, userData });
+  const yaml = runFile({ names, image, tag, ...on, cpus, memory, disk, login, keys, userData });
   if (flags.yaml === true) {
-    cli.io.stdout.print(text);
+    cli.io.stdout.print(yaml);
     return;
   }
   for (const one of names) await throwIfTaken(cli, one);
-  if (flags.plan === true) return await plan(cli, "run", text);
-  if (!(await execute(cli, "run", text))) return;
+  if (flags.plan === true) return await plan(cli, "run", yaml);
+  if (!(await execute(cli, "run", yaml))) return;
   try {
     if (flags.wait === "ssh") await waitForSsh(cli, names);
   } finally {

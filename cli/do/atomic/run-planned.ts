@@ -24,7 +24,7 @@ export interface PlannedFlags {
   readonly parallel: number;
 }
 
-/** What is asked for: an undo, or a change of a stack. */
+/** An undo, or a change of a stack. */
 type Asked = Pick<MessageInitShape<typeof RunTasksRequestSchema>, "stack" | "undoOf"> & {
   readonly tasks?: ReturnType<typeof wireTask>[];
 };

@@ -1,8 +1,8 @@
 import { stringify } from "yaml";
 import { defined } from "../../util/defined.ts";
+import { mergedUserData, sha256 } from "../../util/user-data.ts";
 import type { IsoFile } from "./iso9660.ts";
 import type { ExpectedSeed, Seed, SeedNic } from "./seed-driver.ts";
-import { mergedUserData, sha256 } from "./user-data.ts";
 
 /** The label that cloud-init's NoCloud source looks for. */
 export const SEED_LABEL = "cidata";

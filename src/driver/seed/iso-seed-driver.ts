@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorCode } from "../../util/errno.ts";
 import { N0Error } from "../../util/errors.ts";
+import { partsOfUserData } from "../../util/user-data.ts";
 import { isRegular, readRegular } from "../file/regular-file.ts";
 import { replaceFile } from "../file/replace-file.ts";
 import { differingFiles, SEED_LABEL, seedFiles } from "./cloud-init.ts";
@@ -9,7 +10,6 @@ import { isoImage, SECTOR_BYTES } from "./iso9660.ts";
 import { readIsoFiles } from "./iso9660-reader.ts";
 import { seedIn } from "./read-seed.ts";
 import type { Seed, SeedDriver } from "./seed-driver.ts";
-import { partsOfUserData } from "./user-data.ts";
 
 /** Images of 48 KiB and their user data: a guest that boots reads its own many times, and to parse it takes longer than all the rest. */
 const REMEMBERED_MAX = 32;

@@ -1,8 +1,8 @@
 import { parse } from "yaml";
 import { z } from "zod";
 import { defined } from "../../util/defined.ts";
+import { partsOfUserData } from "../../util/user-data.ts";
 import type { Seed, SeedNic } from "./seed-driver.ts";
-import { partsOfUserData } from "./user-data.ts";
 
 const keys = z.array(z.string()).default([]);
 const userDataShape = z.object({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { sha256 } from "../../util/user-data.ts";
 import type { Seed, SeedDriver } from "./seed-driver.ts";
-import { sha256 } from "./user-data.ts";
 
 export interface SeedDriverUnderTest {
   readonly driver: SeedDriver;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { mergedUserData, partsOfUserData } from "../../util/user-data.ts";
 import { userData } from "./cloud-init.ts";
 import { exampleSeed } from "./seed-driver.suite.ts";
-import { mergedUserData, partsOfUserData } from "./user-data.ts";
 
 const OURS = "#cloud-config\nusers:\n  - name: n0\n";
 
