@@ -14,7 +14,7 @@ import { localTransport } from "../src/rpc/local-transport.ts";
 import { type Faults, noFaults } from "../src/transaction/faults.ts";
 import { type Clock, systemClock } from "../src/util/clock.ts";
 import { defined } from "../src/util/defined.ts";
-import { silentLog } from "../src/util/log.ts";
+import { type Log, silentLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
 import { type Clients, clientsOf } from "./clients.ts";
 import { type FakeNode, newFakeNode } from "./fake-node.ts";
@@ -67,6 +67,8 @@ export interface WorldOptions {
   readonly joining?: ApiOptions["joining"];
   /** A database file to begin with. */
   readonly database?: Uint8Array;
+  /** Default: nothing is logged. */
+  readonly log?: Log;
 }
 
 const LATE = { clock: systemClock, random: newDice(SEED), delayMsMax: 10 };
@@ -90,6 +92,7 @@ export async function newWorld({
   inMemory = false,
   joining,
   database,
+  log = silentLog,
 }: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "n0-world-"));
   const memory = memoryDatastore();
@@ -117,13 +120,13 @@ export async function newWorld({
       ...defined({ idempotencyRetentionMs }),
       clock,
       random: systemRandom,
-      log: silentLog,
+      log,
       faults: (place) => world.faults(place),
       giveUpAfterMs: 0,
     });
   };
   const serve = (opened: OpenedApi) =>
-    localTransport(opened.routes, { interceptors: serverInterceptors(silentLog) });
+    localTransport(opened.routes, { interceptors: serverInterceptors(log) });
   let opened!: OpenedApi;
   let transport!: Transport;
   // Goes to the process that exists at the moment of the call.

@@ -1,10 +1,15 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
+import { collect } from "../../../../../test/collect.ts";
 import { refused } from "../../../../../test/refused.ts";
 import { webRequest } from "../../../../../test/scenario.ts";
 import { findingsIn, linesOf, newVerifyWorld, repairIn } from "../../../../../test/verify-world.ts";
 import { newWorld, type World } from "../../../../../test/world.ts";
 import { AuditService } from "../../../../gen/n0stack/audit/v1alpha1/audit_pb.ts";
+import { StackService } from "../../../../gen/n0stack/stack/v1alpha1/stack_pb.ts";
+import { TaskService } from "../../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
+import { openLog } from "../../../../util/log.ts";
 import { uuidV5 } from "../../../../util/uuid.ts";
 import { userDatas } from "../collection.ts";
 
@@ -69,6 +74,62 @@ test("the guest alone gets it: no other record and no answer has it", async () =
   await virtualMachines.deleteVirtualMachine({ name });
   expect(await world.opened.api.records.list(userDatas)).toEqual([]);
 });
+
+test("no plan, task, stack, stream or line of log has it, and no failure", async () => {
+  const lines: string[] = [];
+  const log = openLog({ level: "debug", write: (line) => lines.push(line) });
+  await using world = await newWorld({ inMemory: true, log });
+  const [tasks, stacks] = [world.client(TaskService), world.client(StackService)];
+  using watch = reading(world.virtualMachines.watchVirtualMachines({}));
+  const args = { name: "web", request_cpu_milli_core: 100, request_memory_bytes: "1073741824" };
+  const task = (name: string, more: JsonObject) => {
+    const action = "CreateVirtualMachine";
+    return { name, type: "virtual_machine", action, args: { ...args, name, ...more } };
+  };
+  const both = [task("web", { user_data: USER_DATA }), task("not", { user_data: `#\n${SECRET}` })];
+  const web = both.slice(0, 1);
+  const stack = { name: "lab", version: 0, file: "{}" };
+  const plan = await tasks.planTasks({ tasks: web, stack });
+  const failed = [await refused(tasks.planTasks({ tasks: both }))];
+  failed.push(await refused(tasks.runTasks({ tasks: both })));
+  world.faults = ({ step, point }) => {
+    if (step === "domain.start_new" && point === "after_act") throw new Error("no more");
+  };
+  failed.push(await refused(tasks.runTasks({ tasks: web, stack })));
+  world.faults = () => {};
+  const run = await tasks.runTasks({ tasks: web, stack });
+  const drifted = [task("web", { user_data: `${USER_DATA}#` })];
+  const changed = { ...stack, version: 1 };
+  failed.push(await refused(tasks.runTasks({ tasks: drifted, stack: changed })));
+  const answers = {
+    ...{ plan, failed, run, lines },
+    tasks: await collect(tasks.watchTasks({ transactionId: run.transactionId })),
+    removal: await tasks.planTasks({ stack: { ...changed, delete: true } }),
+    stack: await stacks.checkStack({ name: "lab" }),
+    history: await stacks.getStack({ name: "lab" }),
+    watched: watch.messages,
+  };
+  expect(failed).toHaveLength(4);
+  expect(watch.messages.length).toBeGreaterThan(1);
+  expect(textOf(lines)).toContain("CreateVirtualMachine");
+  const key = userDatas.key({ kind: "virtual_machine", scope: "default", name: "web" });
+  expect(await holders(world, answers)).toEqual([key]);
+});
+
+/** Reads a stream until it goes out of scope. */
+function reading<T>(stream: AsyncIterable<T>): Disposable & { readonly messages: readonly T[] } {
+  const messages: T[] = [];
+  const iterator = stream[Symbol.asyncIterator]();
+  const read = async () => {
+    for (;;) {
+      const { done, value } = await iterator.next();
+      if (done) return;
+      messages.push(value);
+    }
+  };
+  read().catch(() => {});
+  return { messages, [Symbol.dispose]: () => void iterator.return?.() };
+}
 
 test("the host name, and the instance id, which stays what it was without both", async () => {
   await using world = await newWorld({ inMemory: true });
