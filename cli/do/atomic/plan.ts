@@ -112,7 +112,12 @@ function whereText(place: TaskPlace): string {
 export function changesText({ changes, uses }: PlanTasksResponse): readonly string[] {
   return [
     ...(changes.length === 0 ? ["Nothing would change."] : ["Then:"]),
-    ...changes.map((change) => `  ${changeText(change)}`),
+    ...changes.flatMap((change) => [
+      `  ${changeText(change)}`,
+      ...change.differences.map(
+        ({ field, present, wanted }) => `      ${field}: ${present} -> ${wanted}`,
+      ),
+    ]),
     ...uses.map(({ amount, before, after }) => `  ${amount} of the project: ${before} -> ${after}`),
   ];
 }

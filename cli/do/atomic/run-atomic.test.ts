@@ -127,4 +127,15 @@ test("--plan says what would happen and what an undo would remove, and changes n
   );
   const idle = start(api, ["do", "--plan", "-"], "all: {type: network, action: ListNetworks}");
   expect(await idle.exitCode).toBe(0);
+
+  await api.world.networks.applyNetwork({ name: "lan", ipv4Cidr: "10.1.0.0/24" });
+  const wider = start(
+    api,
+    ["do", "--plan", "-"],
+    FILE.replace("0/24}", "0/16, domain: a.example}"),
+  );
+  expect(await wider.exitCode).toBe(3);
+  expect(wider.io.stdout()).toContain(
+    '  ~ network/lan\n      ipv4_cidr: "10.1.0.0/24" -> "10.1.0.0/16"\n      domain: "" -> "a.example"\n',
+  );
 });

@@ -20,10 +20,11 @@ import { N0Error } from "../../../util/errors.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { AMOUNTS } from "../../core/quota/amounts.ts";
 import { quotaOfProject } from "../../core/quota/collection.ts";
-import type { Difference } from "../../core/resource/differences.ts";
+import { type Difference, differencesIn } from "../../core/resource/differences.ts";
 import { beginTask, commitTask, listTasks } from "../../core/saga/tasks/task-steps.ts";
 import { whereOf } from "../../core/where.ts";
 import type { Api } from "../../provisioning/context.ts";
+import { undoingOf } from "../undo/kinds.ts";
 import type { Known, Types } from "./check.ts";
 import type { Methods } from "./methods.ts";
 import { throwIfMoved } from "./moved.ts";
@@ -133,9 +134,22 @@ function changesOf(api: Api, call: Call, layer: OverlayDatastore) {
     const effect =
       before === undefined ? Effect.CREATE : after === undefined ? Effect.DELETE : Effect.CHANGE;
     const { name } = kind.collection.refOf(key);
-    changes.push(create(PlannedChangeSchema, { effect, kind: kind.kind, name }));
+    const differences = before && after ? fieldsThatChange(key, before.value, after.value) : [];
+    changes.push(create(PlannedChangeSchema, { effect, kind: kind.kind, name, differences }));
   }
   return changes.sort((a, b) => (`${a.kind}/${a.name}` < `${b.kind}/${b.name}` ? -1 : 1));
+}
+
+/** Its state is among them. None for a kind that tasks do not change. */
+function fieldsThatChange(key: string, before: Uint8Array, after: Uint8Array): Difference[] {
+  const undoing = undoingOf(key);
+  if (undoing === undefined) return [];
+  const { of, schema, plain } = undoing;
+  const [was, is] = [before, after].map((record) => {
+    const object = of.decode(record);
+    return Object.assign(plain(object), "state" in object ? { state: object.state } : {});
+  });
+  return [...differencesIn(schema, schema, is!, was!)];
 }
 
 function usesOf(before: Api, after: Api, call: Call) {
