@@ -104,7 +104,7 @@ test("one that waits for its node is seen and cancelled by another n0cli; its en
   expect(shown).toMatchObject({
     phase: "PHASE_UNDONE",
     cancellation: { asker: { peer: "127.0.0.1" } },
-    error: "N0Error: CreateBlockStorage was cancelled on request",
+    error: "CreateBlockStorage was cancelled on request",
   });
   expect((await n0cli("get bs -o name")).stdout).toBe("");
 });

@@ -116,8 +116,8 @@ test("one that is cancelled while it acts is undone, and says by whom", async ()
 });
 
 test.each([
-  ["cancelled", "N0Error: CreateToy was cancelled on request"],
-  ["given up by its client", "N0Error: the client gave up before it was done <- gone"],
+  ["cancelled", "CreateToy was cancelled on request"],
+  ["given up by its client", "the client gave up before it was done <- gone"],
 ])(
   "one that is %s is told as that, not as what the calls that it ends come to",
   async (how, told) => {
@@ -155,7 +155,7 @@ test("an error keeps its kind and words, and bears the transaction's id and that
     message: "no paint left",
     facts: { field: "paint", transactionId: header!.id, rollback: "done" },
   });
-  expect(header).toMatchObject({ state: "unwound", error: "N0Error: no paint left" });
+  expect(header).toMatchObject({ state: "unwound", error: "no paint left" });
 });
 
 test("a bug in a step is an internal error, whose words go to the log only", async () => {

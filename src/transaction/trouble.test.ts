@@ -44,7 +44,7 @@ test("an undo is repeated for hours while the node is away, holds its locks, and
   });
   await clock.advance(6 * 3_600_000);
   expect(await world.headers()).toMatchObject([
-    { state: "unwinding", error: expect.stringContaining("toy.paint_thing: N0Error: the node") },
+    { state: "unwinding", error: expect.stringContaining("toy.paint_thing: the node") },
   ]);
   await expect(world.locks.acquire(["toy/mine"], { action: "other" })).rejects.toThrow(
     "busy with CreateToy",
@@ -83,7 +83,7 @@ test("the tries of an undo are counted, journaled ever more seldom, and known wh
   // The first of the unwind, then one at each doubling.
   expect(updates).toBeLessThan(16);
   const [live] = world.engine.live.all();
-  expect(live?.rows[1]?.undo).toMatchObject({ tries, error: "N0Error: the node does not answer" });
+  expect(live?.rows[1]?.undo).toMatchObject({ tries, error: "the node does not answer" });
   expect(live?.waiting).toMatchObject({ for: "next_try", seq: 1 });
   isAway = false;
   await clock.advance(5_000);

@@ -44,7 +44,7 @@ test("what is missing is named", () => {
 test("a chain of causes is one line, and ends also where it goes round", () => {
   const root = new Error("disk");
   const outer = new N0Error("unavailable", "node", { cause: new Error("call", { cause: root }) });
-  expect(errorChain(outer)).toBe("N0Error: node <- Error: call <- Error: disk");
+  expect(errorChain(outer)).toBe("node <- Error: call <- Error: disk");
   expect(errorChain("text")).toBe("text");
   root.cause = outer;
   expect(errorChain(outer).split(" <- ")).toHaveLength(16);

@@ -98,10 +98,16 @@ const CHAIN_LINK = " <- ";
 export function errorChain(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error; e !== undefined && parts.length < CHAIN_LENGTH_MAX; ) {
-    parts.push(e instanceof Error ? `${e.name}: ${e.message}` : String(e));
+    parts.push(textOf(e));
     e = e instanceof Error ? e.cause : undefined;
   }
   return parts.join(CHAIN_LINK);
+}
+
+/** The name of an N0Error tells people nothing: its message is a sentence for them. */
+function textOf(error: unknown): string {
+  if (error instanceof N0Error) return error.message;
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 const REASON_LENGTH_MAX = 500;

@@ -23,10 +23,10 @@ test("an expected failure is its chain; a bug has a stack too", () => {
   const { lines, log } = capture();
   log.error("a", { error: new N0Error("aborted", "busy") });
   log.error("b", { error: new N0Error("internal", "x", { cause: new TypeError("y") }) });
-  expect(lines[0]).toMatchObject({ error: "N0Error: busy" });
+  expect(lines[0]).toMatchObject({ error: "busy" });
   expect(lines[0]).not.toHaveProperty("stack");
   expect(lines[1]).toMatchObject({
-    error: "N0Error: x <- TypeError: y",
+    error: "x <- TypeError: y",
     stack: expect.stringContaining("log.test.ts"),
   });
 });
