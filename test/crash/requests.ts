@@ -59,6 +59,9 @@ export const WEB_RUNS = [...DISKS, machine("CreateVirtualMachine", WEB)];
 export const WEB_GONE = [machine("DeleteVirtualMachine", { name: "<web>" }), ...DISKS_GONE];
 export const OFF = machine("ShutdownVirtualMachine", { name: "<web>", hard: true });
 
+/** The id of the last transaction of tasks that the scenario ran before its call, or to take the call back. */
+export const LAST_TASKS = "<last tasks>";
+
 /** The objects of every scenario: a network, and an image with a protected block storage. */
 export const BASE: readonly Request[] = [
   network("ApplyNetwork", {

@@ -9,8 +9,9 @@ import type { Unit } from "./lane.ts";
 import type { Ledger } from "./ledger.ts";
 import { difference, type Look, look } from "./look.ts";
 import { call, must, type Request } from "./remote.ts";
+import { LAST_TASKS } from "./requests.ts";
 import { comeToRest, REST_TIMEOUT_MS } from "./rest.ts";
-import { rpcOf, type Scenario } from "./scenario.ts";
+import { nameOf, rpcOf, type Scenario } from "./scenario.ts";
 import { troubleOf } from "./trouble.ts";
 
 const LOOKS_MAX = 4;
@@ -217,21 +218,31 @@ async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): 
 export async function doAll(cluster: Cluster, requests: readonly Request[]): Promise<void> {
   for (const request of requests) {
     const hand = byHand(request);
-    if (hand !== undefined) await hand(cluster);
-    else await must(cluster.endpoint, fill(cluster, request));
+    if (hand !== undefined) {
+      await hand(cluster);
+      continue;
+    }
+    const answer = await must(cluster.endpoint, fill(cluster, request));
+    if (nameOf(request) !== "RunTasks") continue;
+    lastTasks.set(cluster, String((answer as { transactionId?: string }).transactionId));
   }
 }
+
+/** The last transaction of tasks that a scenario needed, so that its call can undo it. */
+const lastTasks = new WeakMap<Cluster, string>();
 
 /**
  * `<base>` stands for the base directory of the first node, `<web>` for the name of a virtual machine that no
  * other run on this host has, because taps are made in one namespace before they move to their networks.
- * `<other>` is the address of the agent of the node `other`.
+ * `<other>` is the address of the agent of the node `other`, and `<last tasks>` a transaction.
  */
-function fill({ places, tag, other }: Cluster, [method, body, project]: Request): Request {
+function fill(cluster: Cluster, [method, body, project]: Request): Request {
+  const { places, tag, other } = cluster;
   const text = JSON.stringify(body)
     .replaceAll("<base>", places[0]?.baseDirectory ?? "")
     .replaceAll("<web>", `web-${tag}`)
-    .replaceAll("<other>", other.url);
+    .replaceAll("<other>", other.url)
+    .replaceAll(LAST_TASKS, lastTasks.get(cluster) ?? "");
   const filled = JSON.parse(text) as Request[1];
   return project === undefined ? [method, filled] : [method, filled, project];
 }

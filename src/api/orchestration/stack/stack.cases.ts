@@ -78,8 +78,26 @@ const REAL = [
   }),
 ];
 const REAL_MADE = tasks("RunTasks", { tasks: REAL, stack: { name: "lab", version: 0 } });
-const REAL_GONE = tasks("RunTasks", {
-  stack: { name: "lab", version: 1, delete: true },
+const realGone = (version: number) =>
+  tasks("RunTasks", { stack: { name: "lab", version, delete: true }, discardData: true });
+const REAL_GONE = realGone(1);
+const REAL_WITH_SPARE = tasks("RunTasks", {
+  tasks: [...REAL, make("block_storage", "CreateBlockStorage", sized("spare"))],
+  stack: { name: "lab", version: 0 },
+});
+/** Of the network, the disk and the virtual machine, in place; and one disk less. */
+const REAL_CHANGED = tasks("RunTasks", {
+  tasks: [
+    make("network", "ApplyNetwork", { ...LAN, reservedRanges: ["10.231.8.100-10.231.8.103"] }),
+    make("block_storage", "CreateBlockStorage", { ...sized("root"), limitBytes: 2 * MIB }),
+    make("virtual_machine", "CreateVirtualMachine", {
+      ...WEB,
+      labels: { a: "b" },
+      blockStorageNames: ["${root.name}"],
+      nics: [{ networkName: "${lan.name}" }, { networkName: "net" }],
+    }),
+  ],
+  stack: { name: "lab", version: 1 },
   discardData: true,
 });
 
@@ -90,6 +108,20 @@ export const scenarios: readonly Scenario[] = [
     call: REAL_MADE,
     revert: [REAL_GONE],
     cleanUp: [],
+  },
+  {
+    name: "RunTasks: that change a stack",
+    prepare: [REAL_WITH_SPARE],
+    call: REAL_CHANGED,
+    revert: [realGone(2), REAL_WITH_SPARE],
+    cleanUp: [REAL_GONE],
+  },
+  {
+    name: "RunTasks: that delete a stack",
+    prepare: [REAL_MADE],
+    call: REAL_GONE,
+    revert: [REAL_MADE],
+    cleanUp: [REAL_GONE],
   },
 ];
 

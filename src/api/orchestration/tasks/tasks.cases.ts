@@ -2,6 +2,8 @@ import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { Examples } from "../../../../test/attack/example-parts.ts";
 import type { Request } from "../../../../test/crash/remote.ts";
 import {
+  DISKS_GONE,
+  LAST_TASKS,
   NODE_OF_DISK,
   network,
   requestsTo,
@@ -139,10 +141,13 @@ const MADE = requestsTo(TaskService)("RunTasks", {
   ],
 });
 const AFTER_WEB = "DeleteVirtualMachine <web>";
+const WEB_AND_LAN = [
+  call("virtual_machine", "DeleteVirtualMachine", { name: "<web>" }),
+  call("network", "DeleteNetwork", { name: "lan" }, AFTER_WEB),
+];
 const GONE = requestsTo(TaskService)("RunTasks", {
   tasks: [
-    call("virtual_machine", "DeleteVirtualMachine", { name: "<web>" }),
-    call("network", "DeleteNetwork", { name: "lan" }, AFTER_WEB),
+    ...WEB_AND_LAN,
     ...["root", "data"].flatMap((name) => [
       call("block_storage", "DeleteBlockStorage", { name }, AFTER_WEB),
       call("block_storage", "PurgeBlockStorage", { name }, `DeleteBlockStorage ${name}`),
@@ -150,6 +155,27 @@ const GONE = requestsTo(TaskService)("RunTasks", {
   ],
 });
 const LAN_GONE = network("DeleteNetwork", { name: "lan" });
+const WEB_AND_LAN_GONE = requestsTo(TaskService)("RunTasks", { tasks: WEB_AND_LAN });
+/** What it has is shut down, gets other hardware, and its network and a nic other settings. */
+const CHANGED = requestsTo(TaskService)("RunTasks", {
+  tasks: [
+    call("virtual_machine", "ShutdownVirtualMachine", { name: "<web>", hard: true }),
+    call(
+      "virtual_machine",
+      "UpdateVirtualMachine",
+      { name: "<web>", limitCpuMilliCore: 2000, updateMask: "limitCpuMilliCore" },
+      "ShutdownVirtualMachine <web>",
+    ),
+    call(
+      "virtual_machine",
+      "SetNicLimits",
+      { name: "<web>", networkInterfaceName: "<web>0", ingressBitsPerSecond: "10000000" },
+      "UpdateVirtualMachine <web>",
+    ),
+    call("network", "ApplyNetwork", { ...LAN, reservedRanges: ["10.231.8.100-10.231.8.103"] }),
+  ],
+});
+const UNDONE = requestsTo(TaskService)("RunTasks", { undoOf: LAST_TASKS, discardData: true });
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -174,6 +200,27 @@ export const scenarios: readonly Scenario[] = [
     call: refusedAtTheEnd(),
     revert: [],
     cleanUp: [],
+  },
+  {
+    name: "RunTasks: that undo the making of a network, two disks and a virtual machine",
+    prepare: [MADE],
+    call: UNDONE,
+    revert: [MADE],
+    cleanUp: [GONE],
+  },
+  {
+    name: "RunTasks: that undo the removal of a virtual machine and its network",
+    prepare: [MADE, WEB_AND_LAN_GONE],
+    call: UNDONE,
+    revert: [WEB_AND_LAN_GONE],
+    cleanUp: DISKS_GONE,
+  },
+  {
+    name: "RunTasks: that undo changes of a virtual machine and its network",
+    prepare: [MADE, CHANGED],
+    call: UNDONE,
+    revert: [CHANGED],
+    cleanUp: [GONE],
   },
 ];
 
