@@ -13,7 +13,7 @@ import { requirement } from "../node/requirements.ts";
 import { READS } from "../reading.ts";
 import { SEED } from "../seeds.ts";
 import { CACHE, PROJECT } from "./bundle.ts";
-import { alone, type Case, inRows } from "./cases.ts";
+import { alone, type Case, inRows, type Row } from "./cases.ts";
 import { runLanes, type Unit, unitsOf } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
 import { matrixPage, undoneByKind } from "./matrix-page.ts";
@@ -34,8 +34,8 @@ const DEATH = process.env["N0_CRASH_DEATH"] ?? "";
 /** Clusters side by side. */
 const LANES = Number(process.env["N0_CRASH_LANES"] ?? (IS_ALL ? 3 : 2));
 const CASES_EACH = 3;
-/** Scenarios that have begun are finished. */
-const RUN_MS = IS_ALL ? SECONDS * 1000 + 1_800_000 : 240_000 + UNITS * 30_000;
+/** Cases that have begun are finished. */
+const RUN_MS = IS_ALL ? SECONDS * 1000 + 600_000 : 240_000 + UNITS * 30_000;
 /** They change nothing but a time, or are one batch. */
 const ONE_BATCH = /^(?:Heartbeat|SignIn)/;
 
@@ -92,11 +92,15 @@ async function runAll(ledger: Ledger, units: readonly Unit[]): Promise<boolean> 
   const isFinished = ({ name }: Unit) => ledger.finished.has(name);
   const waiting = units.filter((unit) => !isFinished(unit));
   if (ledger.results.length > 0) console.log(`goes on after ${ledger.results.length} deaths`);
+  const goesOn = forSeconds();
   await runLanes(LANES, waiting, {
     choose: (unit) => (cases) =>
-      inRows(cases.filter((dying) => isWanted(dying) && !ledger.has(unit.name, dying))),
+      asLongAs(
+        goesOn,
+        inRows(cases.filter((dying) => isWanted(dying) && !ledger.has(unit.name, dying))),
+      ),
     ledger,
-    goesOn: forSeconds(),
+    goesOn,
     onUnit: progressOf(units, ledger, LANES),
   });
   report(ledger);
@@ -128,6 +132,13 @@ function isWanted({ death }: Case): boolean {
 function forSeconds(): () => boolean {
   const endMs = performance.now() + SECONDS * 1000;
   return () => performance.now() < endMs;
+}
+
+function* asLongAs(goesOn: () => boolean, rows: readonly Row[]): Generator<Row> {
+  for (const row of rows) {
+    if (!goesOn()) return;
+    yield row;
+  }
 }
 
 /** Of these sources: a change begins anew. */

@@ -21,7 +21,7 @@ export interface Unit {
 export interface LaneOptions {
   readonly choose: (unit: Unit) => Choice;
   readonly ledger: Ledger;
-  /** Called before each unit; false ends the lanes. */
+  /** Called before and after each unit; false ends the lanes, and a unit that it ends is not finished. */
   readonly goesOn: () => boolean;
   readonly onUnit: (unit: Unit, seconds: number) => void;
 }
@@ -60,7 +60,7 @@ function isSame(a: ClusterOptions, b: ClusterOptions | undefined): boolean {
 /** Runs one unit after the other. A unit that broke its cluster is followed by one on a new cluster. */
 async function runLane(
   take: (like: ClusterOptions | undefined) => Unit | undefined,
-  { choose, ledger, onUnit }: LaneOptions,
+  { choose, ledger, goesOn, onUnit }: LaneOptions,
 ): Promise<void> {
   let cluster: Cluster | undefined;
   let like: ClusterOptions | undefined;
@@ -77,7 +77,7 @@ async function runLane(
       try {
         cluster ??= await openPrepared(unit.cluster);
         await runScenario(cluster, unit, choose(unit), ledger);
-        ledger.finish(unit.name, secondsSince());
+        if (goesOn()) ledger.finish(unit.name, secondsSince());
       } catch (error) {
         const text = error instanceof Error ? error.message : String(error);
         console.error(`${unit.name}: ${text}\n${troubleOf(cluster)}`);

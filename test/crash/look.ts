@@ -14,9 +14,9 @@ const TRANSACTION_ID = /[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}/g;
 /** The end of a volume's id, which differs for each volume. */
 const VOLUME_ID = /\.[0-9a-f]{12}(?![0-9a-f])/g;
 const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
-/** They hold times in binary. What the API shows of them has everything else. */
+/** They hold times in binary. What the API shows of them has everything else, and the members of a stack. */
 const TIMED =
-  /^record (?:domain|image|network|project|replica|security_group|service_account|token|user)\//;
+  /^record (?:domain|image|network|project|replica|security_group|service_account|stack|token|user)\//;
 /** Of a password. */
 const SALTED = /\$argon2id\$[\w$+/=,]+|(?<=AtMs":)\d+/g;
 

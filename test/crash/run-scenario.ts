@@ -18,7 +18,7 @@ const LOOKS_MAX = 4;
 const REPAIR_EVERY_MS = 100;
 
 /** Chooses the cases to run, and those to run in a row. */
-export type Choice = (cases: readonly Case[]) => readonly Row[];
+export type Choice = (cases: readonly Case[]) => Iterable<Row>;
 
 /** The world of a scenario before and after its call, if nothing dies. */
 interface Bounds {

@@ -156,23 +156,27 @@ const GONE = requestsTo(TaskService)("RunTasks", {
 });
 const LAN_GONE = network("DeleteNetwork", { name: "lan" });
 const WEB_AND_LAN_GONE = requestsTo(TaskService)("RunTasks", { tasks: WEB_AND_LAN });
-/** What it has is shut down, gets other hardware, and its network and a nic other settings. */
+/** Other labels, limits of a nic and ranges of a network, and then the virtual machine is shut down. */
 const CHANGED = requestsTo(TaskService)("RunTasks", {
   tasks: [
-    call("virtual_machine", "ShutdownVirtualMachine", { name: "<web>", hard: true }),
-    call(
-      "virtual_machine",
-      "UpdateVirtualMachine",
-      { name: "<web>", limitCpuMilliCore: 2000, updateMask: "limitCpuMilliCore" },
-      "ShutdownVirtualMachine <web>",
-    ),
+    call("network", "ApplyNetwork", { ...LAN, reservedRanges: ["10.231.8.100-10.231.8.103"] }),
+    call("virtual_machine", "UpdateVirtualMachine", {
+      name: "<web>",
+      labels: { a: "b" },
+      updateMask: "labels",
+    }),
     call(
       "virtual_machine",
       "SetNicLimits",
       { name: "<web>", networkInterfaceName: "<web>0", ingressBitsPerSecond: "10000000" },
       "UpdateVirtualMachine <web>",
     ),
-    call("network", "ApplyNetwork", { ...LAN, reservedRanges: ["10.231.8.100-10.231.8.103"] }),
+    call(
+      "virtual_machine",
+      "ShutdownVirtualMachine",
+      { name: "<web>", hard: true },
+      "SetNicLimits <web>",
+    ),
   ],
 });
 const UNDONE = requestsTo(TaskService)("RunTasks", { undoOf: LAST_TASKS, discardData: true });
