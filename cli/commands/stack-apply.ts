@@ -1,12 +1,11 @@
 import { Command } from "commander";
 import type { CliContext } from "../context.ts";
 import type { PlannedFlags } from "../do/atomic/run-planned.ts";
-import { wireTask } from "../do/atomic/wire-task.ts";
 import { collect, parseCount, type ReadFlags, readChecked } from "../do/read.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
-import { changeStack, versionOf } from "../stack/change.ts";
+import { applyChecked, versionOf } from "../stack/change.ts";
 
 type Flags = PlannedFlags & ReadFlags;
 
@@ -59,12 +58,5 @@ async function apply(
   version: number,
   flags: Flags,
 ): Promise<void> {
-  const { tasks, outputs, parameters, texts } = await readChecked(cli, [path], flags);
-  const stack = {
-    ...{ name, version, file: texts[0]?.text ?? "", parameters },
-    outputs: Object.fromEntries(outputs.map((one) => [one.name, one.json])),
-  };
-  const typeOf = (task: string) => tasks.get(task)?.method.output;
-  const change = { stack, tasks: [...tasks.values()].map(wireTask), answers: { outputs, typeOf } };
-  await changeStack(cli, change, flags);
+  await applyChecked(cli, name, await readChecked(cli, [path], flags), version, flags);
 }

@@ -27,9 +27,22 @@ export interface ReadFlags {
 export async function readChecked(
   cli: CliContext,
   files: readonly string[],
+  flags: ReadFlags,
+): Promise<CheckedTexts> {
+  return await checkTexts(cli, await readTexts(cli, files), flags);
+}
+
+export interface CheckedTexts extends Checked {
+  readonly texts: readonly TaskText[];
+}
+
+/** The same for texts that are no files. */
+export async function checkTexts(
+  cli: CliContext,
+  texts: readonly TaskText[],
   { set = [], values = [], check }: ReadFlags,
-): Promise<Checked & { readonly texts: readonly TaskText[] }> {
-  const texts = await readTexts(cli, files);
+): Promise<CheckedTexts> {
+  const files = texts.map(({ file }) => file);
   const given = { values: await readValues(values), set };
   const checked = checkTasks(texts, await loadResources(cli.kinds), given);
   refuse(cli, checked.problems, files);

@@ -20,7 +20,10 @@ export const stack = defineResource({
   async commands(cli) {
     const { applyCommand, updateCommand } = await import("../commands/stack-apply.ts");
     const { historyCommand, showCommand } = await import("../commands/stack-show.ts");
-    return [applyCommand(cli), updateCommand(cli), showCommand(cli), historyCommand(cli)];
+    const { rollbackCommand } = await import("../commands/stack-rollback.ts");
+    return [applyCommand, updateCommand, rollbackCommand, showCommand, historyCommand].map((make) =>
+      make(cli),
+    );
   },
   async deleteCommand(cli, words) {
     const { deleteStackCommand } = await import("../commands/stack-delete.ts");

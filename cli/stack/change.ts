@@ -13,7 +13,8 @@ import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import type { Answers } from "../do/atomic/run-atomic.ts";
 import { type PlannedFlags, runPlanned, throwUnlessAskable } from "../do/atomic/run-planned.ts";
-import type { wireTask } from "../do/atomic/wire-task.ts";
+import { wireTask } from "../do/atomic/wire-task.ts";
+import type { CheckedTexts } from "../do/read.ts";
 import { EXIT } from "../exit-code.ts";
 import { lacksProject } from "../failure.ts";
 import { checkStack, driftLines, isMoved } from "./drift.ts";
@@ -36,6 +37,23 @@ export async function versionOf(cli: CliContext, name: string): Promise<number> 
     if (!isNew || lacksProject(reason, await cli.connection())) throw reason;
     return 0;
   }
+}
+
+/** Changes a stack to what a file says. For its errors see `changeStack`. */
+export async function applyChecked(
+  cli: CliContext,
+  name: string,
+  { tasks, outputs, parameters, texts }: CheckedTexts,
+  version: number,
+  flags: PlannedFlags,
+): Promise<void> {
+  const stack = {
+    ...{ name, version, file: texts[0]?.text ?? "", parameters },
+    outputs: Object.fromEntries(outputs.map((one) => [one.name, one.json])),
+  };
+  const typeOf = (task: string) => tasks.get(task)?.method.output;
+  const change = { stack, tasks: [...tasks.values()].map(wireTask), answers: { outputs, typeOf } };
+  await changeStack(cli, change, flags);
 }
 
 /** Plans the change, shows it with what somebody has changed by hand, asks, and runs it. Sets the exit code. */

@@ -92,3 +92,29 @@ test("a stack is applied, shown, changed back, read, and deleted", async () => {
   expect((await stack("delete", "lab", "--yes")).exitCode).toBe(5);
   expect((await world.networks.listNetworks({})).networks).toEqual([]);
 });
+
+test("a stack is rolled back to a former version", async () => {
+  await using world = await newWorld({ inMemory: true });
+  const file = fileOf(FILE);
+  const stack = (...words: string[]) => call(world, ["stack", ...words]);
+  expect((await stack("apply", "lab", file, "--yes")).exitCode).toBe(0);
+  expect(await stack("rollback", "lab")).toMatchObject({
+    ...{ exitCode: 5, err: 'stack "lab" has no former version\n' },
+  });
+  const update = ["update", "lab", file, "--yes", "--set", "domain=own.example"];
+  expect((await stack(...update)).exitCode).toBe(0);
+  const planBack = await stack("rollback", "lab", "--plan");
+  expect([planBack.exitCode, planBack.out]).toEqual([
+    3,
+    expect.stringContaining('~ network/lan\n      domain: "own.example" -> ""\n'),
+  ]);
+  expect((await stack("rollback", "lab", "--yes")).exitCode).toBe(0);
+  expect((await world.networks.getNetwork({ name: "lan" })).domain).toBe("");
+  // A flag is stronger than the value of then, and the version before is the one to go back to.
+  const again = await stack("rollback", "lab", "--set", "domain=new.example", "--yes");
+  expect(again.exitCode).toBe(0);
+  expect((await world.networks.getNetwork({ name: "lan" })).domain).toBe("new.example");
+  expect((await stack("rollback", "lab", "--to", "1", "--plan")).exitCode).toBe(3);
+  expect(await stack("rollback", "lab", "--to", "9", "--yes")).toMatchObject({ exitCode: 5 });
+  expect(await stack("rollback", "none", "--yes")).toMatchObject({ exitCode: 5 });
+});

@@ -37,7 +37,11 @@ export async function readChanges(
   const { records, otherKinds } = changes;
   if (otherKinds.length > 0) {
     const kinds = otherKinds.map((kind) => kind.replaceAll("_", " ")).join(", ");
-    throw refused(id, `it has also changed objects of kinds that no undo changes back: ${kinds}`);
+    const hint = otherKinds.includes("stack") ? ": n0cli stack rollback brings a stack back" : "";
+    throw refused(
+      id,
+      `it has also changed objects of kinds that no undo changes back: ${kinds}${hint}`,
+    );
   }
   const elsewhere = records.find(({ key }) => refOfKey(key)?.scope !== project);
   if (elsewhere !== undefined) {
