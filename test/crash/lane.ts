@@ -37,6 +37,17 @@ export function unitsOf(
   }));
 }
 
+/** Each scenario on each kind of cluster that it can have. */
+export function allUnits(scenarios: readonly Scenario[]): readonly Unit[] {
+  const near = scenarios.filter(({ needsTwoNodes }) => needsTwoNodes !== true);
+  const far = scenarios.filter(({ needsTwoNodes }) => needsTwoNodes === true);
+  return [
+    ...unitsOf({ kind: "split", nodeCount: 2 }, far),
+    ...unitsOf({ kind: "split", nodeCount: 1 }, near),
+    ...unitsOf({ kind: "standalone", nodeCount: 1 }, near),
+  ];
+}
+
 /** Runs the units, `count` at the same time, each lane on a cluster of its own. */
 export async function runLanes(
   count: number,

@@ -15,13 +15,20 @@ export function turned(pairs: readonly Pair[], { thorough }: Options = {}): read
 }
 
 function both(pairs: readonly Pair[]): readonly Scenario[] {
-  return pairs.flatMap(([call, inverse, prepare, undone]) => {
+  const inverses = pairs.map(([, inverse]) => nameOf(inverse));
+  const nameOfInverse = ([call, inverse]: Pair) => {
+    const name = nameOf(inverse);
+    const isOnly = inverses.indexOf(name) === inverses.lastIndexOf(name);
+    return isOnly ? name : `${name}: after ${nameOf(call)}`;
+  };
+  return pairs.flatMap((pair) => {
+    const [call, inverse, prepare, undone] = pair;
     const first = prepare === undefined ? [] : [prepare];
     const last = undone === undefined ? [] : [undone];
     return [
       { name: nameOf(call), prepare: first, call, revert: [inverse], cleanUp: last },
       {
-        name: nameOf(inverse),
+        name: nameOfInverse(pair),
         prepare: [...first, call],
         call: inverse,
         revert: [call],

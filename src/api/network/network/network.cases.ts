@@ -153,7 +153,7 @@ const turnedScenarios = turned(
 export const scenarios: readonly Scenario[] = [
   ...turnedScenarios,
   {
-    name: "ApplyNetwork, an IPv6 CIDR more for a running machine",
+    name: "ApplyNetwork: an IPv6 CIDR more while a guest runs",
     prepare: [LAN_APPLIED, newDisk("root"), machine("CreateVirtualMachine", WEB_ON_LAN)],
     call: network("ApplyNetwork", {
       name: "lan",
@@ -165,14 +165,14 @@ export const scenarios: readonly Scenario[] = [
     cleanUp: [machine("DeleteVirtualMachine", { name: "<web>" }), ...purged("root"), LAN_DELETED],
   },
   {
-    name: "ApplyNetwork, without NAT while a machine runs",
+    name: "ApplyNetwork: without NAT while a guest runs",
     prepare: [LAN_APPLIED, newDisk("root"), machine("CreateVirtualMachine", WEB_ON_LAN)],
     call: network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24", natOff: true }),
     revert: [LAN_APPLIED],
     cleanUp: [machine("DeleteVirtualMachine", { name: "<web>" }), ...purged("root"), LAN_DELETED],
   },
   {
-    name: "ApplyNetwork, other nameservers while a machine runs",
+    name: "ApplyNetwork: other nameservers while a guest runs",
     prepare: [LAN_APPLIED, newDisk("root"), machine("CreateVirtualMachine", WEB_ON_LAN)],
     call: network("ApplyNetwork", {
       name: "lan",
