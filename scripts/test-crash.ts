@@ -3,7 +3,7 @@
 // those of others stay. Other arguments go to vitest.
 //
 //   N0_SEED=7 N0_CRASH_UNITS=40 npm run test:crash
-//   N0_CRASH_ONLY=CreateVirtualMachine N0_CRASH_DEATH="disk|clock" npm run test:crash -- --all
+//   N0_CRASH_ONLY="CreateVirtualMachine.*split" N0_CRASH_DEATH="disk|clock" npm run test:crash -- --all
 //
 // The whole matrix continues where it was interrupted, by N0_CRASH_SECONDS (it ends after the case at hand) or
 // otherwise, as long as the sources are the same: .cache/crash keeps its results. N0_CRASH_LANES clusters run side by side.
