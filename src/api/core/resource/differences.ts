@@ -28,6 +28,8 @@ export interface Different {
   /** The object as it would be, if one can say so. */
   readonly wanted?: Message;
   readonly present?: Message;
+  /** Of the request, what no object shows: it may be a secret. */
+  readonly unseen?: Message;
 }
 
 /**

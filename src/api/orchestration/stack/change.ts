@@ -27,6 +27,8 @@ export interface StackRun {
   readonly keys: readonly string[];
   /** The tasks after those of the file, which delete what the file makes no more. */
   readonly removals: readonly Task[];
+  /** Whether the stack has made the object of this key. */
+  hasMade(key: string): boolean;
   /** The records of the stack when all tasks are done. */
   commit(tx: Tx, answerOf: AnswerOf): Promise<Writes>;
 }
@@ -62,6 +64,7 @@ export async function openStack(
   return {
     keys: [stacks.key(ref), ...lost.map(({ key }) => key)],
     removals,
+    hasMade: (key) => members.get(key)?.member.isFound === false,
     commit: async (tx, answerOf) => {
       const { held } = tx.context;
       if (change.delete) return await removalOf(api, held, ref);

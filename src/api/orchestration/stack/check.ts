@@ -71,7 +71,8 @@ async function driftOf({ datastore }: Api, key: string, { left }: StackMember) {
   if (undoing === undefined || present === undefined) return { state: State.GONE, drifts: [] };
   const is = undoing.plain(undoing.of.decode(present.value));
   const json = left as JsonObject;
-  const was = fromJson(undoing.schema, json, { ignoreUnknownFields: true });
+  // An older version may have left what does not count any more.
+  const was = undoing.plain(fromJson(undoing.schema, json, { ignoreUnknownFields: true }));
   const { schema } = undoing;
   const drifts = differencesIn(schema, schema, was, is).map(({ field, present, wanted }) => {
     return { field, left: wanted, present };

@@ -1,10 +1,15 @@
 import { create, type DescMethodUnary, fromJson, type Message } from "@bufbuild/protobuf";
+import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import { keyText } from "../../../datastore/key.ts";
 import {
   type BlockStorage,
   BlockStorageService,
   UpdateBlockStorageRequestSchema,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  type UpdateVirtualMachineRequest,
+  VirtualMachineService,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { fillArgs } from "../../../util/template/fill.ts";
 import { type Different, differencesText } from "../../core/resource/differences.ts";
@@ -42,12 +47,31 @@ export function changesInPlace(known: Known, different: Different): readonly Cha
     lose: () => {},
   });
   if (reasons.length > 0) throw refusal(different);
-  return drafts.map(({ type, action, args }) => {
+  const calls = drafts.map(({ type, action, args }) => {
     const service = known.types.get(type)!.service;
     const method = known.methods.of(service).find((one) => one.name === action)!;
     const filled = fillArgs(method.input, args, () => undefined);
     return { method, request: fromJson(method.input, filled) };
   });
+  const { unseen } = different;
+  return unseen === undefined ? calls : withUserData(calls, name, unseen);
+}
+
+/** The calls, of which the update also changes the user data. No object shows it, so no undo could change it back. */
+function withUserData(
+  calls: readonly ChangingCall[],
+  name: string,
+  unseen: Message,
+): readonly ChangingCall[] {
+  const { userData } = unseen as UpdateVirtualMachineRequest;
+  const method = VirtualMachineService.method.updateVirtualMachine;
+  const isUpdate = (call: ChangingCall) => call.method.name === method.name;
+  const update = (calls.find(isUpdate)?.request ??
+    create(method.input, { name })) as UpdateVirtualMachineRequest;
+  const paths = [...(update.updateMask?.paths ?? []), "user_data"];
+  const updateMask = create(FieldMaskSchema, { paths });
+  const request = Object.assign(update, { userData, updateMask });
+  return [{ method, request }, ...calls.filter((call) => !isUpdate(call))];
 }
 
 /** Labels, annotations, sizes, and the node. */

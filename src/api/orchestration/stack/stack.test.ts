@@ -17,6 +17,8 @@ function task(type: string, action: string, args: JsonObject, dependsOn: string[
   return { name: String(args["name"]), type, action, args, dependsOn };
 }
 
+const UUID = "00000000-0000-4000-8000-000000000001";
+
 const LAN = task("network", "ApplyNetwork", { name: "lan", ipv4_cidr: "10.1.0.0/24" });
 const DISK = task("block_storage", "CreateBlockStorage", { name: "disk", ...SIZE });
 const webWith = (more: JsonObject, disk = "disk") =>
@@ -140,6 +142,38 @@ test("what somebody has changed by hand is shown, and comes back", async () => {
   expect((await world.virtualMachines.getVirtualMachine({ name: "web" })).labels).toEqual({});
 });
 
+test("one that is shut down gets the hardware, keys and user data of the file, or loses its user data", async () => {
+  await using world = await newWorld({ inMemory: true });
+  const first = "#!/bin/sh\necho first\n";
+  await run(world, [LAN, DISK, webWith({ user_data: first })], { version: 0 });
+  const { virtualMachines } = world;
+  await virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+  const seed = () => world.fakeNodes[0]!.drivers.seed.seeds.get("/fake/vm/web/seed.iso");
+  const other = {
+    user_data: "#cloud-config\na: 1\n",
+    hostname: "b",
+    request_memory_bytes: "536870912",
+  };
+  const planned = await plan(world, [LAN, DISK, webWith(other)], { version: 1 });
+  expect(planned.tasks[2]?.differences).toMatchObject([
+    { field: "request_memory_bytes" },
+    { field: "limit_memory_bytes" },
+    { field: "hostname", present: '""', wanted: '"b"' },
+    { field: "user_data", present: "another text", wanted: "this one" },
+  ]);
+  await run(world, [LAN, DISK, webWith(other)], { version: 1 });
+  const changed = { hostname: "b", requestMemoryBytes: 536870912n, userDataChanges: 1 };
+  expect(await virtualMachines.getVirtualMachine({ name: "web" })).toMatchObject(changed);
+  expect(seed()).toMatchObject({ userData: "#cloud-config\na: 1\n", hostname: "b" });
+  const again = await plan(world, [LAN, DISK, webWith(other)], { version: 2 });
+  expect(again.tasks.every(({ status }) => status?.unchanged)).toBe(true);
+  // The stack has made it, so no user data in the file is a change too.
+  const { user_data: _, ...without } = other;
+  await run(world, [LAN, DISK, webWith(without)], { version: 2 });
+  expect(seed()?.userData).toBeUndefined();
+  expect((await check(world)).at(-1)).toEqual(["virtual_machine/web", "AS_LEFT"]);
+});
+
 test("what was there before a stack stays when it goes", async () => {
   await using world = await newWorld({ inMemory: true });
   await world.networks.applyNetwork({ name: "lan", ipv4Cidr: "10.1.0.0/24" });
@@ -163,6 +197,7 @@ test("what a stack cannot do is said, and nothing is changed", async () => {
     [[LAN], { version: 0, name: "other" }],
     [[gone], { version: 1 }],
     [[LAN, referring], { version: 1, discardData: true }],
+    [[LAN, DISK, webWith({ uuid: UUID })], { version: 1 }],
     [[LAN, DISK, webWith({ login_username: "me" })], { version: 1 }],
     [[LAN, DISK, webWith({ request_memory_bytes: "536870912" })], { version: 1 }],
   ] as const) {
@@ -176,9 +211,10 @@ test("what a stack cannot do is said, and nothing is changed", async () => {
     expect.stringContaining("DeleteNetwork does not say what should be"),
     expect.stringContaining("the name of what a stack makes cannot be a reference"),
     expect.stringContaining(
-      'virtual_machine/web is not as asked, and cannot be changed in place: login_username is "", not "me"',
+      "virtual_machine/web is not as asked, and cannot be changed in place: uuid is ",
     ),
-    expect.stringContaining("shut it down before its hardware is changed"),
+    expect.stringContaining('"web" is RUNNING: shut it down before a change of login_username'),
+    expect.stringContaining("shut it down before a change of request_memory_bytes"),
     expect.stringContaining("must have a task"),
   ]);
   expect(await world.residue()).toEqual(before);

@@ -41,7 +41,9 @@ export class TaskRun {
     this.#set = set;
     this.#phases = phases;
     this.#places = places;
-    if (stack !== undefined) this.#hearDifferent();
+    if (stack === undefined) return;
+    this.#hearDifferent();
+    set.hasMade = (key) => stack.hasMade(key);
   }
 
   #hearDifferent(): void {

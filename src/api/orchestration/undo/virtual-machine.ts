@@ -10,7 +10,7 @@ import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../../util/annotation-keys.t
 import { counted } from "../../../util/counted.ts";
 import { ownInterfaceName } from "../../network/interface/names.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import { isSameTexts, type Kept, type Undoing, wordOf } from "./change.ts";
+import { isSameTexts, type Kept, type Undo, type Undoing, wordOf } from "./change.ts";
 import { type Draft, draft } from "./draft.ts";
 import { nicDrafts, nicInit } from "./nics.ts";
 
@@ -24,6 +24,13 @@ const HARDWARE = [
   ["limit_memory_bytes", "limitMemoryBytes"],
 ] as const;
 
+const GUEST = [
+  ["login_username", "loginUsername"],
+  ["ssh_authorized_keys", "sshAuthorizedKeys"],
+  ["hostname", "hostname"],
+  ["user_names", "userNames"],
+] as const;
+
 export const virtualMachineUndoing: Undoing<typeof VirtualMachineSchema> = {
   of: virtualMachines,
   schema: VirtualMachineSchema,
@@ -32,17 +39,16 @@ export const virtualMachineUndoing: Undoing<typeof VirtualMachineSchema> = {
   plain(vm) {
     const copy = clone(VirtualMachineSchema, vm);
     copy.state = State.VIRTUAL_MACHINE_UNSPECIFIED;
-    for (const field of ["transactionId", "stateReason", "project"] as const) copy[field] = "";
+    // An update of what the guest is told never gives it a former id again.
+    for (const field of ["transactionId", "stateReason", "project", "instanceId"] as const)
+      copy[field] = "";
     return copy;
   },
 
   remove: ({ name }) => [draft(kind, method.deleteVirtualMachine, name, { name })],
 
   make({ name }, before, undo) {
-    if (before.userDataBytes > 0) {
-      const size = counted(before.userDataBytes, "byte");
-      undo.lose(`the user data of virtual machine "${name}" (${size}), which nobody can read back`);
-    }
+    loseUserData(before, undo);
     const names = before.networkInterfaceNames.map(ownInterfaceName);
     if (names.some((one, i) => one !== `${name}${i}`)) {
       undo.refuse(
@@ -61,6 +67,7 @@ export const virtualMachineUndoing: Undoing<typeof VirtualMachineSchema> = {
     if (power.length > 0 && present.state !== after.state) {
       undo.refuse(`virtual machine "${name}" is ${wordOf(State, present.state)} now`);
     }
+    if (before.userDataChanges !== after.userDataChanges) loseUserData(before, undo);
     // Only a virtual machine that is shut down can get other hardware, and none that is paused another nic.
     const comesFirst = before.state === State.SHUTDOWN || after.state === State.PAUSED;
     const update = updateOf(change);
@@ -77,6 +84,9 @@ export const virtualMachineUndoing: Undoing<typeof VirtualMachineSchema> = {
     copy.labels = { ...labels };
     for (const [, field] of HARDWARE) Object.assign(copy, { [field]: before[field] });
     copy.blockStorageNames = [...blockStorageNames];
+    for (const [, field] of GUEST) Object.assign(copy, { [field]: before[field] });
+    const { userDataBytes, userDataChanges } = before;
+    Object.assign(copy, { userDataBytes, userDataChanges });
     const of = new Map(copy.networkInterfaceNames.map((one, i) => [one, copy.nics[i]!]));
     const order = namesRestored(copy, before);
     const was = new Map(networkInterfaceNames.map((one, i) => [one, nics[i]!]));
@@ -91,6 +101,12 @@ export const virtualMachineUndoing: Undoing<typeof VirtualMachineSchema> = {
     return `had the nics ${was} in this order, and then they would be ${is}`;
   },
 };
+
+function loseUserData({ name, userDataBytes }: VirtualMachine, undo: Undo): void {
+  if (userDataBytes === 0) return;
+  const size = counted(userDataBytes, "byte");
+  undo.lose(`the user data of virtual machine "${name}" (${size}), which nobody can read back`);
+}
 
 /** The names of its nics when those that it lost are attached again, at the end. */
 function namesRestored(after: VirtualMachine, before: VirtualMachine): string[] {
@@ -125,11 +141,16 @@ function powerOf(name: string, from: State, to: State): Draft[] {
 function updateOf({ name, before, after }: Kept<VirtualMachine>): Draft[] {
   const hardware = HARDWARE.filter(([, field]) => before[field] !== after[field]);
   const disks = [before, after].map(({ blockStorageNames }) => blockStorageNames.join("/"));
+  const guest = GUEST.filter(([, field]) => String(before[field]) !== String(after[field]));
+  const hasOtherData = before.userDataChanges !== after.userDataChanges;
   const paths = [
     ...(isSameTexts(before.labels, after.labels) ? [] : ["labels"]),
     ...(isSameTexts(before.annotations, after.annotations) ? [] : ["annotations"]),
     ...hardware.map(([path]) => path),
     ...(disks[0] === disks[1] ? [] : ["block_storage_names"]),
+    ...guest.map(([path]) => path),
+    // Nobody can read back what it was, so it has none then.
+    ...(hasOtherData ? ["user_data"] : []),
   ];
   if (paths.length === 0) return [];
   const { $typeName: _, $unknown: __, ...fields } = before;

@@ -38,6 +38,8 @@ export type UserData = {
   readonly base64: string;
   readonly sha256: string;
   readonly transactionId: string;
+  /** What it was before a change that has not ended yet. */
+  readonly before?: UserData;
 };
 
 /** By virtual machine, of those that have any. */

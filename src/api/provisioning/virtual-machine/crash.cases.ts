@@ -86,6 +86,23 @@ export const scenarios: readonly Scenario[] = [
     cleanUp: [...WEB_GONE, ...purged("more")],
   },
   {
+    name: "UpdateVirtualMachine: what its guest is told",
+    prepare: [...WEB_RUNS, OFF],
+    call: machine("UpdateVirtualMachine", {
+      name: "<web>",
+      hostname: "other.example.com",
+      userData: "#!/bin/sh\n",
+      updateMask: "hostname,userData",
+    }),
+    // No update gives it a former instance id.
+    revert: [
+      machine("DeleteVirtualMachine", { name: "<web>" }),
+      machine("CreateVirtualMachine", WEB),
+      OFF,
+    ],
+    cleanUp: WEB_GONE,
+  },
+  {
     name: "AttachNic: to one that runs",
     isThorough: true,
     prepare: GUEST_RUNS,

@@ -11,7 +11,6 @@ import {
 import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
-import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { plannedNode } from "../../core/saga/ambient.ts";
@@ -30,6 +29,7 @@ import { releaseDomain, startNewDomain, writeNewSeed } from "./domain/domain-ste
 import { planOf } from "./domain/plan.ts";
 import { readUsers, userKeysOf } from "./domain/plan-input.ts";
 import { attachTap, makeTap } from "./domain/tap-steps.ts";
+import { instanceIdOf } from "./instance-id.ts";
 import { readGroups, withOwnNames } from "./nics/groups.ts";
 import { newNics, reserveNics } from "./nics/nics.ts";
 import { keysOf, settled, virtualMachineSteps } from "./record.ts";
@@ -106,22 +106,6 @@ export async function createVirtualMachine(
     await nodesTold(api, nics.planned, tx.signal);
     return running;
   });
-}
-
-/** Equal for equal requests and addresses, for every user and at any time. */
-function instanceIdOf(
-  { uuid, loginUsername, sshAuthorizedKeys, nics, hostname }: VirtualMachine,
-  userKeys: readonly string[],
-  userDataDigest: string,
-): string {
-  const addresses = nics.map((nic) => [
-    ...[nic.hardwareAddress, nic.ipv4Address, nic.ipv6Address],
-    ...nic.secondaryAddresses,
-  ]);
-  // A disk of an older version must meet the id that it knows.
-  const added = hostname === "" && userDataDigest === "" ? [] : [hostname, userDataDigest];
-  const parts = [loginUsername, sshAuthorizedKeys, userKeys, addresses, ...added];
-  return uuidV5(uuid, JSON.stringify(parts));
 }
 
 /** Chooses the node of its block storages, or the best node. */

@@ -34,8 +34,8 @@ import { bootVirtualMachine, rebootVirtualMachine, saveVirtualMachine } from "./
 import { shutdownVirtualMachine } from "./power/shutdown.ts";
 import { toWire, virtualMachineSteps } from "./record.ts";
 import { reserveUuid } from "./reservations.ts";
-import { updateVirtualMachine } from "./update.ts";
-import { keepUserData } from "./user-data/user-data.ts";
+import { updateVirtualMachine } from "./update/update.ts";
+import { forgetFormerUserData, keepUserData, replaceUserData } from "./user-data/user-data.ts";
 
 export const virtualMachine = defineResource({
   word: "virtual machine",
@@ -54,6 +54,7 @@ export const virtualMachine = defineResource({
       virtualMachineSteps.put,
       reserveUuid,
       keepUserData,
+      replaceUserData,
       domains.writeNewSeed,
       domains.rewriteSeed,
       domains.startNewDomain,
@@ -63,6 +64,7 @@ export const virtualMachine = defineResource({
       domains.pauseDomain,
       domains.pressPowerButton,
       domains.redefineDomain,
+      domains.changeSeed,
       domains.defineDomain,
       domains.rebootDomain,
       makeTap,
@@ -76,6 +78,7 @@ export const virtualMachine = defineResource({
     retriables: [
       virtualMachineSteps.settle,
       forgetVirtualMachine,
+      forgetFormerUserData,
       domains.powerOffLater,
       domains.removeDomainLater,
       domains.restoreSeed,

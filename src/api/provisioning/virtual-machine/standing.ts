@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   type CreateVirtualMachineRequest,
   CreateVirtualMachineRequestSchema,
+  UpdateVirtualMachineRequestSchema,
   type VirtualMachine,
   type VirtualMachineNIC,
   VirtualMachineNICSchema,
@@ -14,6 +15,7 @@ import {
   VIRTUAL_MACHINE_RESERVED_BY,
 } from "../../core/annotations.ts";
 import { annotationsOn, type Different, differencesIn } from "../../core/resource/differences.ts";
+import { currentTask } from "../../core/saga/ambient.ts";
 import { existing, throwUnlessStanding } from "../../core/saga/tasks/standing.ts";
 import { familyAsked, isNoAddress } from "../../network/interface/choose-address.ts";
 import { interfaceNameIn } from "../../network/interface/names.ts";
@@ -47,7 +49,7 @@ export async function findStanding(
 
 /**
  * What a request to create the virtual machine asks for, and is not so. User data counts only if the request has
- * some, because no file that n0cli exports has it.
+ * some, because no file that n0cli exports has it. That of a virtual machine which a stack has made always counts.
  */
 async function differentOf(
   api: Api,
@@ -71,12 +73,17 @@ async function differentOf(
   );
   const key = virtualMachines.key(ref);
   const { userData } = checked;
-  if (userData === "" || (await isUserDataOf(api, ref, present, userData))) {
+  const isCounted = userData !== "" || currentTask()?.set.hasMade(key) === true;
+  if (!isCounted || (await isUserDataOf(api, ref, present, userData))) {
     return { key, differences, wanted, present };
   }
-  const other = { field: "user_data", present: "another text", wanted: "this one" };
-  // Nothing gives a virtual machine other user data.
-  return { key, differences: [...differences, other] };
+  const other = {
+    field: "user_data",
+    present: present.userDataBytes === 0 ? "not set" : "another text",
+    wanted: userData === "" ? "not set" : "this one",
+  };
+  const unseen = create(UpdateVirtualMachineRequestSchema, { userData });
+  return { key, differences: [...differences, other], wanted, present, unseen };
 }
 
 /** The virtual machine as the request asks for it, with what that leaves open as it is. */
@@ -90,10 +97,10 @@ function wantedOf(
   const node = asked === undefined ? {} : { [REQUEST_NODE_OF_VIRTUAL_MACHINE]: asked };
   const { nics, networkInterfaceNames } = wantedNics(ref, request.nics, present);
   const { state, computeNodeName, computeName, transactionId, instanceId } = present;
-  const { stateReason, userDataBytes, project, userDomain } = present;
+  const { stateReason, userDataBytes, userDataChanges, project, userDomain } = present;
   return create(VirtualMachineSchema, {
     ...{ state, computeNodeName, computeName, transactionId, instanceId },
-    ...{ stateReason, userDataBytes, project, ...request, userDomain },
+    ...{ stateReason, userDataBytes, userDataChanges, project, ...request, userDomain },
     annotations: { ...node, ...request.annotations },
     uuid: request.uuid === "" ? present.uuid : uuid,
     sshAuthorizedKeys: [...sshAuthorizedKeys],

@@ -76,18 +76,29 @@ export function checkCreate(ref: Ref, request: CreateVirtualMachineRequest): Che
   const { uuid: asked } = request;
   const uuid = asked === "" ? uuidOfName(ref) : parseUuid(asked);
   if (uuid === undefined) throw invalid("uuid", `${quote(asked)} is not a UUID`);
-  if (request.loginUsername !== "" && !/^[a-z_][a-z0-9_-]{0,31}$/.test(request.loginUsername)) {
+  checkNics(request.nics, (i) => `nics[${i}].`);
+  return { uuid, ...checkGuest(request) };
+}
+
+export type Guest = Pick<
+  CreateVirtualMachineRequest,
+  "loginUsername" | "sshAuthorizedKeys" | "hostname" | "userData"
+>;
+
+/** Checks what a guest is told. @throws N0Error `invalid_argument` that names the field. */
+export function checkGuest(guest: Guest): Pick<CheckedCreate, "sshAuthorizedKeys" | "userData"> {
+  const { loginUsername, hostname, userData } = guest;
+  if (loginUsername !== "" && !/^[a-z_][a-z0-9_-]{0,31}$/.test(loginUsername)) {
     throw invalid(
       "login_username",
       "must be a lower-case letter or _, then up to 31 lower-case letters, digits, _ or -",
     );
   }
-  const sshAuthorizedKeys = request.sshAuthorizedKeys.map((text, i) =>
+  const sshAuthorizedKeys = guest.sshAuthorizedKeys.map((text, i) =>
     parseSshPublicKey(`ssh_authorized_keys[${i}]`, text),
   );
-  if (request.hostname !== "") checkHostname("hostname", request.hostname);
-  checkNics(request.nics, (i) => `nics[${i}].`);
-  return { uuid, sshAuthorizedKeys, userData: checkUserData(request.userData) };
+  if (hostname !== "") checkHostname("hostname", hostname);
+  return { sshAuthorizedKeys, userData: checkUserData(userData) };
 }
 
 /**

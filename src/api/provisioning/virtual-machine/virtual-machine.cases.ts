@@ -1,7 +1,7 @@
 import type { Others } from "../../../../test/other-sagas.ts";
 import { inProject } from "../../../../test/projects.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
-import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
+import { GiB, prepareDisk, SSH_KEY, webRequest } from "../../../../test/scenario.ts";
 import { type World, withHeaders } from "../../../../test/world.ts";
 import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import { PROJECT_HEADER } from "../../../util/project.ts";
@@ -215,6 +215,24 @@ export const rpcCases: readonly RpcCase[] = [
         limitCpuMilliCore: 4000,
         blockStorageNames: ["data"],
       }),
+  },
+  {
+    rpc: "UpdateVirtualMachine",
+    about: "what its guest is told",
+    prepare: async (world) => {
+      await world.users.createUser({ name: "alice" });
+      const key = { sshPublicKeyName: "home", sshPublicKey: SSH_KEY };
+      await world.users.addSshPublicKey({ userName: "alice", ...key });
+      const asked = { ...webRequest("web", []), nics: [], userData: "#!/bin/sh\n" };
+      await world.virtualMachines.createVirtualMachine(asked);
+      await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+    },
+    call: ({ virtualMachines }) =>
+      virtualMachines.updateVirtualMachine({
+        ...{ name: "web", hostname: "web.example.com", loginUsername: "me" },
+        ...{ userNames: ["alice"], userData: USER_DATA },
+      }),
+    secret: USER_DATA,
   },
 ];
 

@@ -138,10 +138,22 @@ function nicOfMachine(view: View) {
   return { name, networkInterfaceName: view.dice.pick([...names, `${name}0`]) };
 }
 
+function toldToGuest(view: View) {
+  const { dice } = view;
+  const paths = ["hostname", "user_data", "user_names"].filter(() => dice.chance(0.5));
+  return {
+    hostname: dice.pick(["", "web.example.com"]),
+    userData: dice.pick(["", "#!/bin/sh\n", "#cloud-config\na: 1\n"]),
+    userNames: dice.chance(0.5) ? [view.object(users, namesOf("user"))] : [],
+    updateMask: mask(...paths),
+  };
+}
+
 function updateMachine(view: View) {
   const name = view.machine(({ state }) => state === MachineState.SHUTDOWN);
   const present = view.findMachine(name);
   if (view.dice.chance(0.2)) return { name, labels: labels(view), updateMask: mask("labels") };
+  if (view.dice.chance(0.2)) return { name, ...toldToGuest(view) };
   if (view.dice.chance(0.3)) {
     const { requestCpuMilliCore, requestMemoryBytes, limitCpuMilliCore } = computeSize(view);
     const fields = ["request_cpu_milli_core", "request_memory_bytes", "limit_cpu_milli_core"];

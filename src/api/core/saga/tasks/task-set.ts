@@ -39,6 +39,8 @@ export class TaskSet {
   readonly tx: WholeTx;
   /** Hears of an object that a task is to make, and that is there and different. Default: the task is refused. */
   onDifferent: ((task: string, different: Different) => void) | undefined;
+  /** Whether a stack, whose tasks these are, has made the object. @param key of its record. */
+  hasMade: (key: string) => boolean = () => false;
   readonly held: HeldObjects;
   /** The keys with which a task works at the moment: another one that needs them waits. */
   readonly turns = new LockTable();

@@ -68,6 +68,17 @@ const writeSeed =
     throw new N0Error("failed_precondition", message, { field: "user_data" });
   };
 
+const writeSeedIfKnown: NodeWork<SeedContent> = async (node, seed) => {
+  try {
+    await writeSeed(false)(node, seed);
+  } catch (reason) {
+    // The next boot says that its user data is lost, or that the agent knows none.
+    if (seed.userDataSha256 === undefined || kindOf(reason) !== "failed_precondition") throw reason;
+  }
+};
+
+const leavesSeed = leavesAs("with a seed that is missing or differs from the record");
+
 const start =
   (isNew: boolean): NodeWork<DomainShape> =>
   (node, shape) =>
@@ -196,6 +207,25 @@ export const redefineDomain: Step<SagaContext, Redefinition> = {
   leaves: ({ after }) => leavesAs("with the requested hardware")(after),
 };
 
+const reseed = nodeStep<SeedContent, Api>({
+  name: "domain.change_seed",
+  ...ofMachine,
+  act: writeSeed(false),
+  undo: writeSeedIfKnown,
+  leaves: leavesSeed,
+});
+
+/** Tells the guest of one that is shut off other things. */
+export const changeSeed: Step<
+  SagaContext,
+  { readonly before: SeedContent; readonly after: SeedContent }
+> = {
+  name: reseed.name,
+  act: (context, { after }, scope) => reseed.act(context, after, scope, undefined),
+  undo: (context, { before }, scope) => reseed.undo(context, before, scope),
+  leaves: ({ after }) => leavesSeed(after),
+};
+
 /** Presses the power button. Nothing can make a guest forget that. */
 export const pressPowerButton = nodeStep<DomainPlace, Api>({
   name: "domain.press_power_button",
@@ -239,16 +269,8 @@ export const defineDomain = nodeStep<DomainShape, Api>({
 export const restoreSeed = nodeRetriable<SeedContent, Api>({
   name: "domain.restore_seed",
   ...ofMachine,
-  async act(node, seed) {
-    try {
-      await writeSeed(false)(node, seed);
-    } catch (reason) {
-      // The next boot says that its user data is lost, or that the agent knows none.
-      if (seed.userDataSha256 === undefined || kindOf(reason) !== "failed_precondition")
-        throw reason;
-    }
-  },
-  leaves: leavesAs("with a seed that is missing or differs from the record"),
+  act: writeSeedIfKnown,
+  leaves: leavesSeed,
 });
 
 /** After the pivot: cuts the power. Nothing in the virtual machine can refuse it. */

@@ -1,17 +1,17 @@
 import { expect, test } from "vitest";
-import { newGate } from "../../../../test/gate.ts";
-import { refused } from "../../../../test/refused.ts";
+import { newGate } from "../../../../../test/gate.ts";
+import { refused } from "../../../../../test/refused.ts";
 import {
   GiB,
   prepareDisk,
   prepareImage,
   REQUEST_NODE,
   webRequest,
-} from "../../../../test/scenario.ts";
-import { newWorld, type World } from "../../../../test/world.ts";
-import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
+} from "../../../../../test/scenario.ts";
+import { newWorld, type World } from "../../../../../test/world.ts";
+import { BlockStorage_BlockStorageState as DiskState } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../../core/annotations.ts";
 
 const name = "web";
 
