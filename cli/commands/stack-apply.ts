@@ -46,7 +46,10 @@ function stackCommand(word: string, description: string): Command {
     .option("--plan", "only show what that would do; exit with 3 if that is anything")
     .option("--set <name=value>", "the value of a parameter; repeatable", collect)
     .option("--values <file>", "a YAML file of values of parameters; repeatable", collect)
-    .option("--discard-data", "the data of block storages that the file makes no more may be lost")
+    .option(
+      "--discard-data",
+      "the data of block storages that the file deletes or replaces may be lost",
+    )
     .option("--yes", "without a question")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10);
 }

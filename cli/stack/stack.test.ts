@@ -10,6 +10,7 @@ const FILE = `
 parameters:
   domain: {type: string, default: ""}
   word: {type: string, default: hidden, secret: true}
+  size: {type: string, default: 2MiB}
 lan:
   type: network
   action: ApplyNetwork
@@ -17,7 +18,7 @@ lan:
 disk:
   type: block_storage
   action: CreateBlockStorage
-  args: {name: disk, request_bytes: 1MiB, limit_bytes: 1MiB, labels: {word: "\${param.word}"}}
+  args: {name: disk, request_bytes: 1MiB, limit_bytes: "\${param.size}", labels: {word: "\${param.word}"}}
 outputs: {cidr: "\${lan.ipv4_cidr}"}
 `;
 
@@ -83,10 +84,18 @@ test("a stack is applied, shown, changed back, read, and deleted", async () => {
   expect(await stack("history", "lab", "--file", "x")).toMatchObject({ exitCode: 2 });
   expect((await call(world, ["get", "stacks", "-o", "name"])).out).toBe("lab\n");
 
+  const smaller = ["--plan", "--set", "domain=own.example", "--set", "size=1MiB"];
+  expect((await stack("apply", "lab", file, ...smaller)).err).toContain("--discard-data");
+  const replaced = await stack("apply", "lab", file, ...smaller, "--discard-data");
+  expect([replaced.exitCode, replaced.out]).toEqual([
+    3,
+    expect.stringContaining("  -/+ block_storage/disk (2MiB of data are lost)\n"),
+  ]);
+
   const kept = await stack("delete", "lab", "--yes");
   expect([kept.exitCode, kept.err]).toEqual([
     6,
-    expect.stringContaining('would lose block storage "disk" (1MiB)'),
+    expect.stringContaining('would lose block storage "disk" (2MiB)'),
   ]);
   expect((await stack("delete", "lab", "--discard-data", "--yes")).exitCode).toBe(0);
   expect((await stack("delete", "lab", "--yes")).exitCode).toBe(5);

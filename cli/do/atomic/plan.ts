@@ -10,6 +10,7 @@ import {
   TaskService,
   type Task as WireTask,
 } from "../../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
+import { formatBytes } from "../../../src/util/bytes.ts";
 import { counted } from "../../../src/util/counted.ts";
 import { DEFAULT_SCOPE } from "../../../src/util/ref.ts";
 import { placeOf, placeText, type TaskPlace } from "../../../src/util/task-place.ts";
@@ -122,9 +123,11 @@ export function changesText({ changes, uses }: PlanTasksResponse): readonly stri
   ];
 }
 
-/** `+ virtual_machine/web` */
-export function changeText({ effect, kind, name }: PlannedChange): string {
-  return `${SIGNS[effect]} ${kind}/${name}`;
+/** `+ virtual_machine/web`, or `-/+ block_storage/web (20GiB of data are lost)` */
+export function changeText({ effect, kind, name, lostBytes }: PlannedChange): string {
+  const what = `${kind}/${name}`;
+  if (lostBytes === 0n) return `${SIGNS[effect]} ${what}`;
+  return `-/+ ${what} (${formatBytes(lostBytes)} of data are lost)`;
 }
 
 const SIGNS: Readonly<Record<Effect, string>> = {

@@ -30,6 +30,17 @@ export interface Different {
   readonly present?: Message;
   /** Of the request, what no object shows: it may be a secret. */
   readonly unseen?: Message;
+  /** What would be lost if it was replaced, for an object whose saga does that. See docs/adr/0078. */
+  readonly loss?: Loss;
+}
+
+/** Data that goes with an object. */
+export interface Loss {
+  /** For people, such as `block storage "disk" (20GiB)`. */
+  readonly what: string;
+  readonly bytes: bigint;
+  /** The rights that removing and replacing it needs. */
+  readonly needs: readonly { readonly resource: string; readonly verb: string }[];
 }
 
 /**

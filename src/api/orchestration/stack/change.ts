@@ -10,6 +10,7 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import { type AnswerOf, fillValue } from "../../../util/template/fill.ts";
 import { askerOf } from "../../core/asker.ts";
 import type { Call, Tx } from "../../core/context.ts";
+import type { Different, Loss } from "../../core/resource/differences.ts";
 import { refOf } from "../../core/scope.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { networks } from "../../network/network/collection.ts";
@@ -19,6 +20,7 @@ import { changesSomething } from "../tasks/methods.ts";
 import { changesOf, inverseOf } from "../undo/undo-tasks.ts";
 import { leftOf, type Member, membersOf } from "./check.ts";
 import { type StackMember, stackOwners, stacks } from "./collection.ts";
+import { throwUnlessLost } from "./loss.ts";
 import { removalOf, writesOf } from "./writes.ts";
 
 /** A change of a stack, as a part of a transaction of tasks. */
@@ -31,6 +33,8 @@ export interface StackRun {
   hasMade(key: string): boolean;
   /** The records of the stack when all tasks are done. */
   commit(tx: Tx, answerOf: AnswerOf): Promise<Writes>;
+  /** Before a task replaces an object. @throws N0Error, as `throwUnlessLost`. */
+  throwUnlessLost(different: Different, loss: Loss): void;
 }
 
 /** An object that a task of the file makes, or finds. */
@@ -61,7 +65,10 @@ export async function openStack(
   const made = await madeBy(api, known, call, ref, members, tasks);
   const lost = [...members.values()].filter(({ key }) => !made.has(key));
   const removals = await removalTasks(api, call, ref, lost, discardData);
+  const isMade = (key: string) => members.get(key)?.member.isFound === false;
   return {
+    throwUnlessLost: (different, loss) =>
+      throwUnlessLost(api, call, { stack: ref, isMade, discardData }, different, loss),
     keys: [stacks.key(ref), ...lost.map(({ key }) => key)],
     removals,
     hasMade: (key) => members.get(key)?.member.isFound === false,

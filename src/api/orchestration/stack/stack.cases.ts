@@ -1,7 +1,7 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { RemoveAll } from "../../../../test/attack/clean-up.ts";
 import type { Examples } from "../../../../test/attack/example-parts.ts";
-import { requestsTo, sized, WEB } from "../../../../test/crash/requests.ts";
+import { OFF, requestsTo, sized, WEB } from "../../../../test/crash/requests.ts";
 import type { Scenario } from "../../../../test/crash/scenario.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import type { World } from "../../../../test/world.ts";
@@ -43,6 +43,9 @@ const CHANGED: Request = {
   discardData: true,
   parallel: 1,
 };
+/** A smaller disk, in the place of the larger one. */
+const WITH_LARGER: Request = { ...MADE, tasks: [lan, disk("disk", 2), machine(1)] };
+const REPLACED: Request = { ...CHANGED, tasks: [lan, disk("disk", 1), machine(1)] };
 const DELETED: Request = {
   stack: { name: "lab", version: 1, delete: true },
   discardData: true,
@@ -57,6 +60,15 @@ export const rpcCases: readonly RpcCase[] = [
     about: "that change a stack",
     prepare: async (world) => void (await run(world, MADE)),
     call: (world) => run(world, CHANGED),
+  },
+  {
+    rpc: "RunTasks",
+    about: "that replace the disk of a virtual machine",
+    prepare: async (world) => {
+      await run(world, WITH_LARGER);
+      await world.virtualMachines.shutdownVirtualMachine({ name: "made", hard: true });
+    },
+    call: (world) => run(world, REPLACED),
   },
   {
     rpc: "RunTasks",
@@ -100,6 +112,12 @@ const REAL_CHANGED = tasks("RunTasks", {
   stack: { name: "lab", version: 1 },
   discardData: true,
 });
+/** With a disk of this size in the place of the former one. */
+const realOf = (version: number, mib: number) => {
+  const root = { ...sized("root"), limitBytes: mib * MIB };
+  const all = [REAL[0]!, make("block_storage", "CreateBlockStorage", root), REAL[2]!];
+  return tasks("RunTasks", { tasks: all, stack: { name: "lab", version }, discardData: true });
+};
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -121,6 +139,13 @@ export const scenarios: readonly Scenario[] = [
     prepare: [REAL_MADE],
     call: REAL_GONE,
     revert: [REAL_MADE],
+    cleanUp: [REAL_GONE],
+  },
+  {
+    name: "RunTasks: that replace a disk",
+    prepare: [realOf(0, 2), OFF],
+    call: realOf(1, 1),
+    revert: [realGone(2), realOf(0, 2), OFF],
     cleanUp: [REAL_GONE],
   },
 ];

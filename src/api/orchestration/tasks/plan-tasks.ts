@@ -20,7 +20,7 @@ import { N0Error } from "../../../util/errors.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { AMOUNTS } from "../../core/quota/amounts.ts";
 import { quotaOfProject } from "../../core/quota/collection.ts";
-import { type Difference, differencesIn } from "../../core/resource/differences.ts";
+import { type Difference, type Different, differencesIn } from "../../core/resource/differences.ts";
 import { beginTask, commitTask, listTasks } from "../../core/saga/tasks/task-steps.ts";
 import { whereOf } from "../../core/where.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -65,10 +65,11 @@ export async function planTasks(
     const one = live.find(id);
     if (one !== undefined) seen.set(id, one);
   });
-  const differences = new Map<string, readonly Difference[]>();
-  const ran = await runTasks(...([planning.api, known, inPlan, request] as const), (task, found) =>
-    differences.set(task, found.differences),
-  ).catch(throwWithoutTransaction);
+  const found = new Map<string, Different>();
+  const hear = (task: string, different: Different) => found.set(task, different);
+  const ran = await runTasks(planning.api, known, inPlan, request, hear).catch(
+    throwWithoutTransaction,
+  );
   stop();
   const { transactionId, tasks: statuses } = ran;
   const rows = seen.get(transactionId)?.rows ?? [];
@@ -79,14 +80,14 @@ export async function planTasks(
     tasks: statuses.map((status) => ({
       status,
       steps: plannedSteps(registry, byTask.get(status.name)),
-      differences: [...(differences.get(status.name) ?? [])],
+      differences: [...(found.get(status.name)?.differences ?? [])],
     })),
     finals: plannedSteps(registry, rows.filter(isFinal)),
     others: others.map(([, { header, rows }]) => ({
       rpc: header.kind,
       steps: plannedSteps(registry, rows),
     })),
-    changes: changesOf(api, call, planning.layer),
+    changes: changesOf(api, call, planning.layer, [...found.values()]),
     uses: usesOf(api, planning.api, call),
     restsOn: revisionsRead(api, call, planning.layer),
   });
@@ -122,7 +123,8 @@ function isFinal({ phase }: StepRow): boolean {
   return phase === "pending" || phase === "done";
 }
 
-function changesOf(api: Api, call: Call, layer: OverlayDatastore) {
+/** @param found What tasks have found that differs, and that they replace if it has a loss. */
+function changesOf(api: Api, call: Call, layer: OverlayDatastore, found: readonly Different[]) {
   const changes = [];
   for (const [key, after] of layer.changed()) {
     const kind = kindOf(api, key);
@@ -135,7 +137,9 @@ function changesOf(api: Api, call: Call, layer: OverlayDatastore) {
       before === undefined ? Effect.CREATE : after === undefined ? Effect.DELETE : Effect.CHANGE;
     const { name } = kind.collection.refOf(key);
     const differences = before && after ? fieldsThatChange(key, before.value, after.value) : [];
-    changes.push(create(PlannedChangeSchema, { effect, kind: kind.kind, name, differences }));
+    const lostBytes = found.find((one) => one.key === key)?.loss?.bytes ?? 0n;
+    const change = { effect, kind: kind.kind, name, differences, lostBytes };
+    changes.push(create(PlannedChangeSchema, change));
   }
   return changes.sort((a, b) => (`${a.kind}/${a.name}` < `${b.kind}/${b.name}` ? -1 : 1));
 }

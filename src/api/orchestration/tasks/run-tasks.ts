@@ -7,8 +7,8 @@ import {
 } from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Call } from "../../core/context.ts";
+import type { Different } from "../../core/resource/differences.ts";
 import { runTaskSet } from "../../core/saga/saga.ts";
-import type { TaskSet } from "../../core/saga/tasks/task-set.ts";
 import type { Api } from "../../provisioning/context.ts";
 import type { Known } from "./check.ts";
 import { throwIfMoved, throwUnlessSame } from "./moved.ts";
@@ -30,7 +30,7 @@ export async function runTasks(
   known: Known,
   call: Call,
   request: RunTasksRequest,
-  onDifferent?: TaskSet["onDifferent"],
+  onDifferent?: (task: string, different: Different) => void,
 ): Promise<RunTasksResponse> {
   const prepared = await prepare(api, known, call, request);
   const begun = Promise.withResolvers<string>();
@@ -50,7 +50,12 @@ export async function runTasks(
     const isMade = request.undoOf !== "" || request.stack !== undefined;
     const settled = isMade ? await prepare(api, known, call, request) : prepared;
     begun.resolve(tx.id);
-    set.onDifferent = onDifferent;
+    if (onDifferent !== undefined) {
+      set.onDifferent = (task, different) => {
+        onDifferent(task, different);
+        return "leave";
+      };
+    }
     const run = new TaskRun(known, call, set, settled);
     const planned = new Map(request.restsOn.map((one) => [one.key, one]));
     set.onTaken = (keys) => {

@@ -10,6 +10,7 @@ import type { Different } from "../../core/resource/differences.ts";
 import { runAmbient } from "../../core/saga/ambient.ts";
 import type { TaskSet } from "../../core/saga/tasks/task-set.ts";
 import { noteAnswer } from "../../core/saga/tasks/task-tx.ts";
+import type { StackRun } from "../stack/change.ts";
 import { changesInPlace } from "../stack/in-place.ts";
 import type { CheckedTask, Known } from "./check.ts";
 import { changesSomething, nameOf } from "./methods.ts";
@@ -42,15 +43,21 @@ export class TaskRun {
     this.#phases = phases;
     this.#places = places;
     if (stack === undefined) return;
-    this.#hearDifferent();
+    this.#hearDifferent(stack);
     set.hasMade = (key) => stack.hasMade(key);
   }
 
-  #hearDifferent(): void {
+  #hearDifferent(stack: StackRun): void {
     const { onDifferent } = this.#set;
     this.#set.onDifferent = (task, different) => {
-      this.#different.set(task, different);
       onDifferent?.(task, different);
+      const { loss } = different;
+      if (loss !== undefined) {
+        stack.throwUnlessLost(different, loss);
+        return "replace";
+      }
+      this.#different.set(task, different);
+      return "leave";
     };
   }
 

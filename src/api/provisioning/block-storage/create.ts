@@ -7,6 +7,7 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { invalid } from "../../../util/errors.ts";
+import { isSameRef } from "../../../util/ref.ts";
 import { parseSourceUrl, withoutSecrets } from "../../../util/source-url.ts";
 import { COPY_FROM, FETCH_FROM } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
@@ -73,6 +74,9 @@ export async function copyBlockStorage(
     annotations: { [COPY_FROM]: sourceName },
     check: async (limitBytes) => {
       const found = await find();
+      if (isSameRef(source, refOf(call, blockStorages, request.name))) {
+        throw invalid("source_block_storage", "must be another block storage");
+      }
       throwUnlessIn(source, found, [State.AVAILABLE, State.PROTECTED]);
       if (limitBytes < found.limitBytes) {
         throw invalid(

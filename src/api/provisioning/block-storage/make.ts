@@ -15,8 +15,9 @@ import {
   volumeUrl,
 } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
-import { plannedNode } from "../../core/saga/ambient.ts";
+import { currentTask, plannedNode } from "../../core/saga/ambient.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
+import type { Keys } from "../../core/saga/take-keys.ts";
 import { existing, throwUnlessStanding } from "../../core/saga/tasks/standing.ts";
 import { refOf } from "../../core/scope.ts";
 import { countedOn, storageSizes } from "../../pool/inventory/amounts.ts";
@@ -24,8 +25,17 @@ import { reserveStorage } from "../../pool/inventory/steps.ts";
 import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
 import { blockStorages } from "./collection.ts";
-import { type Base, basedOn, blockStorageSteps, pending, settled, throwIfBase } from "./record.ts";
+import {
+  type Base,
+  basedOn,
+  blockStorageSteps,
+  pending,
+  settled,
+  throwIfBase,
+  withUser,
+} from "./record.ts";
 import { removalOf } from "./removal.ts";
+import { handOver, type Replaced, throwIfElsewhere, throwUnlessReplaceable } from "./replace.ts";
 import { checkSizes, limitOf, type MakeRequest } from "./sizes.ts";
 import { differentOf } from "./standing.ts";
 import type { VolumePlace } from "./volume/volume-steps.ts";
@@ -45,8 +55,8 @@ export interface Making {
 }
 
 /**
- * Makes a block storage. If its name belongs to a soft-deleted one, it replaces that, which is purged when the
- * new one exists.
+ * Makes a block storage. If its name belongs to a soft-deleted one, or to one that a stack replaces, it replaces
+ * that, which is purged when the new one exists.
  *
  * @throws N0Error `invalid_argument`, `already_exists`, `not_found` for the requested node,
  * `resource_exhausted`, `unavailable`, `aborted`.
@@ -60,18 +70,26 @@ export async function makeBlockStorage(
   const request = { ...asked, limitBytes: limitOf(asked) };
   checkSizes(request, api.storageRequestRatioMin);
   const ref = refOf(call, blockStorages, request.name);
-  const keys = [blockStorages.key(ref), ...(making.keys ?? [])];
+  const key = blockStorages.key(ref);
+  const differ = (found: BlockStorage) =>
+    differentOf(key, request, making.annotations ?? {}, found);
+  const find = async () => (await api.records.find(blockStorages, ref))?.value;
+  const keys = keysOf(ref, making.keys ?? [], find, (found) => differ(found).loss !== undefined);
   return await runSaga(api, call, { method: making.method, keys }, async (tx) => {
-    const replaced = (await api.records.find(blockStorages, ref))?.value;
+    const replaced = await find();
+    let live: BlockStorage | undefined;
     if (replaced !== undefined && replaced.state !== State.DELETED) {
-      const differ = () => differentOf(keys[0]!, request, making.annotations ?? {}, replaced);
-      await throwUnlessStanding(tx, existing("block storage", ref, replaced), differ);
-      return await tx.answer(replaced);
+      const found = existing("block storage", ref, replaced);
+      const isReplaced = await throwUnlessStanding(tx, found, () => differ(replaced));
+      if (!isReplaced) return await tx.answer(replaced);
+      await throwUnlessReplaceable(api, ref, replaced, tx.signal);
+      live = replaced;
     }
     if (replaced !== undefined) await throwIfBase(api, ref, replaced);
     await making.check?.(request.limitBytes);
-    using placed = place(api, ref, request);
+    using placed = place(api, ref, request, live);
     const blank = newRecord(tx, ref, request, making, placed.nodeName);
+    blank.usedBy = live?.usedBy ?? "";
     const refersTo = making.image === undefined ? [] : [making.image];
     await blockStorageSteps.replace(tx, ref, replaced, blank, refersTo);
     await tx.run(reserveStorage, {
@@ -87,26 +105,49 @@ export async function makeBlockStorage(
       ref,
       sizeBytes: request.limitBytes.toString(),
     });
+    if (live !== undefined) await handOver(tx, ref, live, blank.volumeId);
     const removal = replaced === undefined ? [] : await removalOf(tx, ref, replaced);
-    return await tx.answerRecord(blockStorages, ref, finish(blank, base), blank, ...removal);
+    const state = blank.usedBy === "" ? State.AVAILABLE : State.IN_USE;
+    const made = finish(blank, base, state);
+    return await tx.answerRecord(blockStorages, ref, made, blank, ...removal);
   });
 }
 
+/** @param replaced stays on its node, unless the request names another one. */
 function place(
   api: Api,
-  { name }: Ref,
+  ref: Ref,
   request: MakeRequest,
+  replaced: Replaced | undefined,
 ): Disposable & { readonly nodeName: string } {
+  const { name } = ref;
   const wish = storageSizes(request);
   const what = `block storage "${name}"`;
   const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_BLOCK_STORAGE);
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
     what,
     ...wish,
-    ...defined({ nodeName: wanted ?? plannedNode() }),
+    ...defined({ nodeName: wanted ?? plannedNode() ?? replaced?.nodeName }),
   });
+  if (replaced !== undefined) throwIfElsewhere(ref, replaced, nodeName);
   const hold = api.inventory.hold(nodeName, countedOn(api.inventory.get(nodeName).node, wish));
   return { nodeName, [Symbol.dispose]: () => hold[Symbol.dispose]() };
+}
+
+/** With the virtual machine that uses the block storage, if a stack may replace that: it gets the new volume. */
+function keysOf(
+  ref: Ref,
+  others: readonly string[],
+  find: () => Promise<BlockStorage | undefined>,
+  canLose: (found: BlockStorage) => boolean,
+): Keys {
+  const own = blockStorages.key(ref);
+  if (currentTask()?.set.onDifferent === undefined) return [own, ...others];
+  return async () => {
+    const found = await find();
+    const isReplaced = found !== undefined && canLose(found);
+    return [...(isReplaced ? withUser(ref, found) : [own]), ...others];
+  };
 }
 
 function newRecord(

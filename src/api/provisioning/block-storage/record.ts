@@ -10,6 +10,7 @@ import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef, type Ref, refOnNode } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Reader } from "../../core/context.ts";
+import { findReferrer } from "../../core/resource/referrer.ts";
 import { isOfAnother } from "../../core/saga/ambient.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
 import { isGoing } from "../../core/saga/tasks/going.ts";
@@ -131,6 +132,14 @@ export async function throwIfBase(api: Api, ref: Ref, blockStorage: BlockStorage
   const some = own.slice(0, 5).map(({ name }) => `"${name}"`);
   const which = `${counted(own.length, "other")}, such as ${some.join(", ")}: purge those first`;
   const message = `block storage "${ref.name}" is the base of ${which}`;
+  throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
+}
+
+/** @throws N0Error `failed_precondition` while an image has it. */
+export async function throwIfRegistered(api: Api, ref: Ref): Promise<void> {
+  const image = await findReferrer(api, ref, "image");
+  if (image === undefined) return;
+  const message = `block storage "${ref.name}" is registered in ${image.word} "${image.name}": unregister it there first`;
   throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
 }
 

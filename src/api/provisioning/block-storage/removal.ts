@@ -39,11 +39,14 @@ export const forgetVolume: Retriable<SagaContext, Forgotten> = {
   name: "volume.forget",
   today: forgottenToday,
   async act({ api }, { nodeName, volumeId, baseVolumeId, replicaOf }) {
+    const replica = replicaOf && (await api.records.find(replicas, replicaOf, nodeName));
+    // The base may have been replaced, and have another copy there by now.
+    const isLast = replicaOf !== null && replica?.value.volumeId === volumeId;
     await api.datastore.batch(
       merge(
         release(storages, nodeName, volumeId),
         forgetBase({ baseVolumeId, volumeId }),
-        replicaOf === null ? {} : remove(replicas, replicaOf, nodeName),
+        isLast ? remove(replicas, replicaOf, nodeName) : {},
       ),
     );
   },

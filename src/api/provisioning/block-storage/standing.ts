@@ -4,13 +4,21 @@ import {
   BlockStorageSchema,
   CreateBlockStorageRequestSchema,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { formatBytes } from "../../../util/bytes.ts";
 import {
   BLOCK_STORAGE_URL,
   COPY_FROM,
   FETCH_FROM,
   REQUEST_NODE_OF_BLOCK_STORAGE,
 } from "../../core/annotations.ts";
-import { annotationsOn, type Different, differencesIn } from "../../core/resource/differences.ts";
+import {
+  annotationsOn,
+  type Different,
+  differencesIn,
+  type Loss,
+} from "../../core/resource/differences.ts";
+import { virtualMachines } from "../virtual-machine/collection.ts";
+import { blockStorages } from "./collection.ts";
 import type { MakeRequest } from "./sizes.ts";
 
 type Annotations = { readonly [key: string]: string };
@@ -49,8 +57,21 @@ export function differentOf(
     { ...present, annotations: all.present },
   );
   const isOfOther = Object.keys(source).some((one) => all.present[one] !== all.wanted[one]);
-  // Nothing makes it from something else.
-  return { key, differences, ...(isOfOther ? {} : { wanted, present }) };
+  // Nothing makes it from something else, and nothing shrinks it.
+  if (isOfOther || limitBytes < present.limitBytes) {
+    return { key, differences, loss: lossOf(present) };
+  }
+  return { key, differences, wanted, present };
+}
+
+function lossOf({ name, limitBytes, usedBy }: BlockStorage): Loss {
+  const own = ["delete", "purge"].map((verb) => ({ resource: blockStorages.kind, verb }));
+  const user = usedBy === "" ? [] : [{ resource: virtualMachines.kind, verb: "update" }];
+  return {
+    what: `block storage "${name}" (${formatBytes(limitBytes)})`,
+    bytes: limitBytes,
+    needs: [...own, ...user],
+  };
 }
 
 /** An older version did not note from which image it was made, but of which block storage it is an overlay. */

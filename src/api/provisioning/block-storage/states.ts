@@ -4,10 +4,8 @@ import {
   BlockStorageService,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
-import { formatRef, type Ref } from "../../../util/ref.ts";
+import { type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
-import { findReferrer } from "../../core/resource/referrer.ts";
 import { currentTask } from "../../core/saga/ambient.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { isGoing } from "../../core/saga/tasks/going.ts";
@@ -15,7 +13,13 @@ import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { virtualMachineBeside } from "../virtual-machine/collection.ts";
 import { blockStorages } from "./collection.ts";
-import { getBlockStorage, settled, throwIfBase, throwUnlessIn } from "./record.ts";
+import {
+  getBlockStorage,
+  settled,
+  throwIfBase,
+  throwIfRegistered,
+  throwUnlessIn,
+} from "./record.ts";
 
 interface Transition {
   readonly method: Method<typeof BlockStorageSchema>;
@@ -67,13 +71,7 @@ export const SET_AVAILABLE: Transition = {
   waits: true,
   check: async (api, ref, blockStorage) => {
     if (blockStorage.usedBy !== "") throwUnlessIn(ref, blockStorage, []);
-    const image = await findReferrer(api, ref, "image");
-    if (image === undefined) return;
-    throw new N0Error(
-      "failed_precondition",
-      `block storage "${ref.name}" is registered in ${image.word} "${image.name}": unregister it there first`,
-      { resource: formatRef(ref) },
-    );
+    await throwIfRegistered(api, ref);
   },
 };
 

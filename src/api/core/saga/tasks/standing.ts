@@ -26,6 +26,7 @@ export function existing(
  * For a request to make an object that exists. As a task it has nothing to do if the object is what it asks for, so a
  * file can be run again. See docs/adr/0073.
  *
+ * @returns whether to replace it: it differs, and the stack of the task allows that.
  * @throws N0Error `already_exists` if it is not a task, if another task of the same transaction has made the object,
  *   or if the object differs; then it names the differences.
  */
@@ -33,15 +34,15 @@ export async function throwUnlessStanding(
   { id }: Pick<Tx, "id">,
   { what, resource, transactionId }: Existing,
   compare: () => Promise<Different> | Different,
-): Promise<void> {
+): Promise<boolean> {
   const task = currentTask();
   const refused = (more: string) =>
     new N0Error("already_exists", `${what} exists already${more}`, { resource });
   if (task === undefined || transactionId === id) throw refused("");
   const different = await compare();
   const { differences } = different;
-  if (differences.length === 0) return;
+  if (differences.length === 0) return false;
   const { onDifferent } = task.set;
-  if (onDifferent !== undefined) return onDifferent(task.name, different);
+  if (onDifferent !== undefined) return onDifferent(task.name, different) === "replace";
   throw refused(`, and is not as asked: ${differencesText(differences)}`);
 }

@@ -15,6 +15,13 @@ import { beginTask, type ListedTask, listTasks } from "./task-steps.ts";
 /** The transaction of all tasks. */
 export type WholeTx = Pick<Transaction<SagaContext, Writes>, keyof Tx | "runOf" | "undoTask">;
 
+/**
+ * Answers whether the task replaces the object, which only one with a `loss` can be, or does nothing to it.
+ *
+ * @throws N0Error if the task is refused.
+ */
+export type OnDifferent = (task: string, different: Different) => "replace" | "leave";
+
 /** What a committed task adds to the commit of the whole. */
 export interface Contribution {
   readonly task: string;
@@ -37,8 +44,8 @@ export interface Contribution {
  */
 export class TaskSet {
   readonly tx: WholeTx;
-  /** Hears of an object that a task is to make, and that is there and different. Default: the task is refused. */
-  onDifferent: ((task: string, different: Different) => void) | undefined;
+  /** Decides about an object that a task is to make, and that is there and different. Default: the task is refused. */
+  onDifferent: OnDifferent | undefined;
   /** Whether a stack, whose tasks these are, has made the object. @param key of its record. */
   hasMade: (key: string) => boolean = () => false;
   readonly held: HeldObjects;
