@@ -1,29 +1,11 @@
 import { expect, test } from "vitest";
-import { changesCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
+import { transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { TaskService } from "../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { PROJECT_HEADER } from "../src/util/project.ts";
-import { isTaskName } from "./as-task.ts";
-import { CASES_IN_ORDER } from "./cases.ts";
 import { refused } from "./refused.ts";
 import { comparable, type RpcCase, stillClock } from "./saga-cases.ts";
+import { newest, REFUSED, UNDO_CASES, undo } from "./undo-cases.ts";
 import { newWorld, type World } from "./world.ts";
-
-const cases = CASES_IN_ORDER.filter(({ rpc }) => isTaskName(rpc) || rpc === "RunTasks");
-
-/** The cases that no undo takes back, and why. */
-const REFUSED: { readonly [rpcCase: string]: string } = {
-  "CreateBlockStorage in the place of a soft-deleted one": "in the place of a deleted one",
-  "DetachNic the first of two, from one that runs": "in this order, and then they would be",
-  PurgeBlockStorage: "was purged, and its data is gone",
-  RebootVirtualMachine: "",
-  "RunTasks that change a stack": "no undo changes back: stack",
-  "RunTasks that delete a stack": "no undo changes back: stack",
-  "RunTasks that remove all of it": "was purged, and its data is gone",
-  SetAvailableBlockStorage: "",
-  "UpdateBlockStorage growing one in use": "no block storage can shrink",
-  "UpdateBlockStorage growing one that nobody uses": "no block storage can shrink",
-  "UpdateBlockStorage moving one": 'was moved from node "node-1" to "node-2"',
-};
 
 /** Nobody can read user data back, so a virtual machine with some does not come back as it was. */
 const MADE_WITH_USER_DATA = "CreateVirtualMachine with user data";
@@ -31,17 +13,12 @@ const MADE_WITH_USER_DATA = "CreateVirtualMachine with user data";
 /** Its guest is told what it was told before, under another instance id, and without the user data of then. */
 const GUEST_IS_TOLD = "UpdateVirtualMachine what its guest is told";
 
-const named = cases.map((one) => ({
-  ...one,
-  name: one.about === undefined ? one.rpc : `${one.rpc} ${one.about}`,
-}));
-
 test("what no undo takes back is named, and exists", () => {
-  const names = named.map(({ name }) => name);
+  const names = UNDO_CASES.map(({ name }) => name);
   expect(Object.keys(REFUSED).filter((name) => !names.includes(name))).toEqual([]);
 });
 
-test.for(named)(
+test.for(UNDO_CASES)(
   "$name: its undo leaves all as before, and so does the undo of that",
   async (one) => {
     await using made = await worldOf(one);
@@ -92,20 +69,6 @@ async function expectTold({ virtualMachines }: World, isLost: boolean): Promise<
     ...{ hostname: "", userNames: [], loginUsername: "n0" },
     ...{ userDataBytes: 0, userDataChanges: 2 },
   });
-}
-
-/** The newest transaction that has changed something. */
-async function newest(world: World): Promise<string | undefined> {
-  const all = await world.opened.api.records.list(changesCollection);
-  const [last] = all.toSorted((a, b) => b.revision - a.revision);
-  return last && changesCollection.parts(last.key)[0];
-}
-
-async function undo(world: World, id: string, discardData = false): Promise<void> {
-  const { value } = (await world.opened.api.records.find(transactionCollection, id))!;
-  const headers = { [PROJECT_HEADER]: value.project ?? "" };
-  await world.client(TaskService).runTasks({ undoOf: id, discardData }, { headers });
-  await world.opened.api.engine.settled();
 }
 
 /** Whether the undo is refused without the word that data may go. */
