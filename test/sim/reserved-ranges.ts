@@ -5,7 +5,7 @@ import {
 } from "../../src/api/network/interface/interfaces.ts";
 import type { Writes } from "../../src/datastore/datastore.ts";
 import { stepCollection } from "../../src/datastore/datastore-journal.ts";
-import type { Network } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
+import { type Network, NetworkService } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
 import type { StepRow } from "../../src/transaction/journal.ts";
 import { parseAddressRange } from "../../src/util/address-range.ts";
 import { parseAddress } from "../../src/util/cidr.ts";
@@ -23,8 +23,10 @@ export function* choicesInReservedRanges(
 ): Generator<string> {
   for (const { key, value } of puts) {
     if (!key.startsWith(stepCollection.prefix)) continue;
-    const { name, phase, input }: StepRow = stepCollection.decode(value);
+    const { name, phase, input, task = "" }: StepRow = stepCollection.decode(value);
     if (name !== reserveInterface.name || phase !== "started") continue;
+    // An undo asks for the address that the interface had.
+    if (task.startsWith(`${NetworkService.method.reserveNetworkInterface.name} `)) continue;
     const { network, interface: reserved } = input as ReserveInterface;
     const isWritten = puts.some((put) => put.key === interfaces.key(network, reserved.name));
     const ranges = (networkOf(network)?.reservedRanges ?? []).map(

@@ -39,7 +39,7 @@ export function throwUnlessLost(
   };
   if (!isMade(key)) {
     const rule = `stack "${stack.name}" has not made it, so it keeps its data`;
-    throw refused(`${rule}: give the new one another name, or delete ${resource} first`);
+    throw refused(`${rule}: give the new one another name, or remove ${resource} first`);
   }
   if (!discardData) {
     const rule = `to replace it would lose ${loss.what}`;

@@ -100,6 +100,14 @@ test("a block storage with another source or a smaller size is replaced", async 
   expect(itself).toMatchObject({ code: "InvalidArgument", field: "source_block_storage" });
   await run(world, [copied("data", "kept"), diskOf("kept", 1)], 3);
   expect(volumes(world)).toHaveLength(2);
+
+  // One that somebody has deleted, and could undelete.
+  await blockStorages.deleteBlockStorage({ name: "kept" });
+  const same = [copied("data", "kept"), diskOf("kept", 1)];
+  const purging = await refused(run(world, same, 4, false));
+  expect(purging.message).toContain('state is "DELETED", not "AVAILABLE"');
+  await run(world, same, 4);
+  expect(volumes(world)).toHaveLength(2);
 });
 
 test("a virtual machine that is shut down gets the new volume", async () => {

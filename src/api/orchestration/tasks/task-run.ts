@@ -49,13 +49,17 @@ export class TaskRun {
 
   #hearDifferent(stack: StackRun): void {
     const { onDifferent } = this.#set;
-    this.#set.onDifferent = (task, different) => {
+    this.#set.onLoss = (task, different, loss) => {
       onDifferent?.(task, different);
+      stack.throwUnlessLost(different, loss);
+    };
+    this.#set.onDifferent = (task, different) => {
       const { loss } = different;
       if (loss !== undefined) {
-        stack.throwUnlessLost(different, loss);
+        this.#set.onLoss?.(task, different, loss);
         return "replace";
       }
+      onDifferent?.(task, different);
       this.#different.set(task, different);
       return "leave";
     };

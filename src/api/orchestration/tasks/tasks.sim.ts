@@ -147,13 +147,28 @@ function draw(view: View): Drawn {
     return { tasks: [], undoOf: view.done(), discardData: dice.chance(0.8), parallel };
   }
   const stack = { name: dice.pick(["s1", "s2"]), delete: dice.chance(0.25) };
-  return { tasks: stack.delete ? [] : planStack(view), parallel, stack };
+  return { tasks: stack.delete ? [] : planStack(view, stack.name), parallel, stack };
 }
 
 /** What a stack should have. Nothing else is asked of a task that has no other verb. */
-function planStack(view: View): PlannedTask[] {
+function planStack(view: View, stack: string): PlannedTask[] {
+  if (view.dice.chance(0.4)) return planSameAgain(view, stack);
   const isState = ({ action }: PlannedTask) => /^(Apply|Create|Shutdown)/.test(action);
   return planMachine(view).filter(isState);
+}
+
+/** The same names each time, with other sizes: then a stack replaces the disk, also under its virtual machine. */
+function planSameAgain(view: View, stack: string): PlannedTask[] {
+  const { dice } = view;
+  const limitBytes = dice.pick([1n, 2n, 4n]) << 30n;
+  const size = { requestBytes: 1n << 30n, limitBytes };
+  const disk = taskOf("disk", "CreateBlockStorage", { name: `disk-of-${stack}`, ...size }, []);
+  if (dice.chance(0.3)) return [disk];
+  const name = `vm-of-${stack}`;
+  const sized = { requestCpuMilliCore: 100, requestMemoryBytes: 1n << 28n };
+  const vm = { name, ...sized, blockStorageNames: [`disk-of-${stack}`] };
+  const off = taskOf("off", "ShutdownVirtualMachine", { name, hard: true }, ["vm"]);
+  return [disk, taskOf("vm", "CreateVirtualMachine", vm, ["disk"]), off];
 }
 
 async function send(c: Clients, { tasks, stack, ...drawn }: Drawn, options: CallOptions) {

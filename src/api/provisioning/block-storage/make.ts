@@ -35,7 +35,13 @@ import {
   withUser,
 } from "./record.ts";
 import { removalOf } from "./removal.ts";
-import { handOver, type Replaced, throwIfElsewhere, throwUnlessReplaceable } from "./replace.ts";
+import {
+  handOver,
+  hearOfPurge,
+  type Replaced,
+  throwIfElsewhere,
+  throwUnlessReplaceable,
+} from "./replace.ts";
 import { checkSizes, limitOf, type MakeRequest } from "./sizes.ts";
 import { differentOf } from "./standing.ts";
 import type { VolumePlace } from "./volume/volume-steps.ts";
@@ -84,7 +90,7 @@ export async function makeBlockStorage(
       if (!isReplaced) return await tx.answer(replaced);
       await throwUnlessReplaceable(api, ref, replaced, tx.signal);
       live = replaced;
-    }
+    } else if (replaced !== undefined) hearOfPurge(key, replaced);
     if (replaced !== undefined) await throwIfBase(api, ref, replaced);
     await making.check?.(request.limitBytes);
     using placed = place(api, ref, request, live);

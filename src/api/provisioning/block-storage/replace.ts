@@ -4,10 +4,12 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
+import { currentTask } from "../../core/saga/ambient.ts";
 import type { Api, Tx } from "../context.ts";
 import { virtualMachineBeside } from "../virtual-machine/collection.ts";
 import { changeVolume, throwUnlessOff } from "../virtual-machine/other-volume.ts";
 import { throwIfRegistered, throwUnlessIn } from "./record.ts";
+import { lossOf } from "./standing.ts";
 
 /** A block storage whose volume another one replaces: the record stays, the data goes. See docs/adr/0078. */
 export type Replaced = Pick<BlockStorage, "usedBy" | "nodeName" | "volumeId">;
@@ -28,6 +30,14 @@ export async function throwUnlessReplaceable(
   if (usedBy === "") return;
   const before = `its block storage "${ref.name}" is replaced`;
   await throwUnlessOff(api, virtualMachineBeside(ref, usedBy), signal, before);
+}
+
+/** A stack purges a soft-deleted one of the same name only if its data may go. @throws what the stack throws. */
+export function hearOfPurge(key: string, disk: BlockStorage): void {
+  const task = currentTask();
+  const loss = lossOf(disk);
+  const differences = [{ field: "state", present: '"DELETED"', wanted: '"AVAILABLE"' }];
+  task?.set.onLoss?.(task.name, { key, differences, loss }, loss);
 }
 
 /** @throws N0Error `failed_precondition` if its virtual machine cannot use it on this node. */

@@ -64,7 +64,7 @@ export function differentOf(
   return { key, differences, wanted, present };
 }
 
-function lossOf({ name, limitBytes, usedBy }: BlockStorage): Loss {
+export function lossOf({ name, limitBytes, usedBy }: BlockStorage): Loss {
   const own = ["delete", "purge"].map((verb) => ({ resource: blockStorages.kind, verb }));
   const user = usedBy === "" ? [] : [{ resource: virtualMachines.kind, verb: "update" }];
   return {

@@ -8,7 +8,7 @@ import { errorChain } from "../../../../util/errors.ts";
 import type { Json } from "../../../../util/json.ts";
 import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Api, SagaContext, Tx } from "../../context.ts";
-import type { Different } from "../../resource/differences.ts";
+import type { Different, Loss } from "../../resource/differences.ts";
 import { settledMarks } from "./marks.ts";
 import { beginTask, type ListedTask, listTasks } from "./task-steps.ts";
 
@@ -48,6 +48,8 @@ export class TaskSet {
   onDifferent: OnDifferent | undefined;
   /** Whether a stack, whose tasks these are, has made the object. @param key of its record. */
   hasMade: (key: string) => boolean = () => false;
+  /** Hears of data that a task is about to purge for its object. It throws to stop the task. */
+  onLoss: ((task: string, different: Different, loss: Loss) => void) | undefined;
   readonly held: HeldObjects;
   /** The keys with which a task works at the moment: another one that needs them waits. */
   readonly turns = new LockTable();
