@@ -15,6 +15,7 @@ import {
   TaskStatus_State as State,
   TaskService,
 } from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
+import { IDEMPOTENCY_HEADER } from "../../core/idempotency/request-key.ts";
 import { calls as ofImages } from "../../deployment/image/image.sim.ts";
 import { calls as ofNetworks } from "../../network/network/network.sim.ts";
 import { calls as ofSecurityGroups } from "../../network/security-group/security-group.sim.ts";
@@ -146,13 +147,13 @@ function draw(view: View): Drawn {
     // Takes back what others have done.
     return { tasks: [], undoOf: view.done(), discardData: dice.chance(0.8), parallel };
   }
-  const stack = { name: dice.pick(["s1", "s2"]), delete: dice.chance(0.25) };
+  const stack = { name: dice.pick(["s1", "s2"]), delete: dice.chance(0.15) };
   return { tasks: stack.delete ? [] : planStack(view, stack.name), parallel, stack };
 }
 
 /** What a stack should have. Nothing else is asked of a task that has no other verb. */
 function planStack(view: View, stack: string): PlannedTask[] {
-  if (view.dice.chance(0.4)) return planSameAgain(view, stack);
+  if (view.dice.chance(0.7)) return planSameAgain(view, stack);
   const isState = ({ action }: PlannedTask) => /^(Apply|Create|Shutdown)/.test(action);
   return planMachine(view).filter(isState);
 }
@@ -160,27 +161,34 @@ function planStack(view: View, stack: string): PlannedTask[] {
 /** The same names each time, with other sizes: then a stack replaces the disk, also under its virtual machine. */
 function planSameAgain(view: View, stack: string): PlannedTask[] {
   const { dice } = view;
-  const limitBytes = dice.pick([1n, 2n, 4n]) << 30n;
-  const size = { requestBytes: 1n << 30n, limitBytes };
+  const limitBytes = dice.pick([32n, 64n, 128n]) << 20n;
+  const size = { requestBytes: 32n << 20n, limitBytes };
   const disk = taskOf("disk", "CreateBlockStorage", { name: `disk-of-${stack}`, ...size }, []);
   if (dice.chance(0.3)) return [disk];
   const name = `vm-of-${stack}`;
-  const sized = { requestCpuMilliCore: 100, requestMemoryBytes: 1n << 28n };
+  const sized = { requestCpuMilliCore: 100, requestMemoryBytes: 16n << 20n };
   const vm = { name, ...sized, blockStorageNames: [`disk-of-${stack}`] };
   const off = taskOf("off", "ShutdownVirtualMachine", { name, hard: true }, ["vm"]);
   return [disk, taskOf("vm", "CreateVirtualMachine", vm, ["disk"]), off];
 }
 
-async function send(c: Clients, { tasks, stack, ...drawn }: Drawn, options: CallOptions) {
+/** What the user of a request knew. When it is sent again, it is the same. */
+const versions = new WeakMap<Drawn, number>();
+
+async function send(c: Clients, request: Drawn, options: CallOptions) {
+  const { tasks, stack, ...drawn } = request;
   const plain = tasks.map((task) => ({ ...task, dependsOn: [...task.dependsOn] }));
-  const version = stack === undefined ? 0 : await versionOf(c, stack.name);
+  const version = versions.get(request) ?? (stack ? await versionOf(c, stack.name, options) : 0);
+  versions.set(request, version);
   const change = stack === undefined ? {} : { stack: { ...stack, version }, discardData: true };
   return await c.client(TaskService).runTasks({ ...drawn, tasks: plain, ...change }, options);
 }
 
 /** What its user knows. Another one may change it before the request comes. */
-async function versionOf(c: Clients, name: string): Promise<number> {
-  const { stacks } = await c.client(StackService).listStacks({ namePrefix: name });
+async function versionOf(c: Clients, name: string, options: CallOptions): Promise<number> {
+  const headers = new Headers(options.headers);
+  headers.delete(IDEMPOTENCY_HEADER);
+  const { stacks } = await c.client(StackService).listStacks({ namePrefix: name }, { headers });
   return stacks[0]?.version ?? 0;
 }
 
