@@ -1,12 +1,19 @@
 import { inspect } from "node:util";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
 import { GiB, prepareImage, REQUEST_NODE } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
+import { stepCollection } from "../../../datastore/datastore-journal.ts";
 import { blankQcow2 } from "../../../driver/volume/image/blank-qcow2.ts";
+import { RoleBindingService } from "../../../gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
+import { RoleService } from "../../../gen/n0stack/iam/v1alpha1/role_pb.ts";
 import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { TaskService } from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
+import { serverInterceptors } from "../../../rpc/interceptors.ts";
+import { localTransport } from "../../../rpc/local-transport.ts";
+import { silentLog } from "../../../util/log.ts";
 
 const SOURCE_URL = "http://images.test/disk.qcow2";
 const bytes = (gib: number) => `${BigInt(gib) * GiB}`;
@@ -122,7 +129,15 @@ test("a virtual machine that is shut down gets the new volume", async () => {
   );
   await virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
   const web1 = await virtualMachines.getVirtualMachine({ name: "web" });
-  await run(world, smaller, 1);
+  const planned = await plan(world, smaller, 1);
+  const { transactionId } = await run(world, smaller, 1);
+  const steps = [...planned.tasks.flatMap((one) => one.steps), ...planned.finals];
+  const ran = (await world.opened.api.records.list(stepCollection, [transactionId]))
+    .map(({ value }) => value)
+    .filter(({ name }) => !name.startsWith("task."))
+    .sort((one, other) => one.seq - other.seq);
+  expect(ran.map(({ name }) => name)).toEqual(steps.map(({ name }) => name));
+  expect(steps.map(({ name }) => name)).toContain("domain.redefine");
   const root = await blockStorages.getBlockStorage({ name: "root" });
   expect(root).toMatchObject({ state: State.IN_USE, usedBy: "web", limitBytes: 2n * GiB });
   expect(volumes(world).map(({ id }) => id)).toEqual([root.volumeId]);
@@ -189,4 +204,37 @@ test("what others rest on, or was there before, is not replaced", async () => {
   expect((await refused(run(world, again, 1))).message).toContain(
     'block storage "base2" is the base of 1 other, such as "rests": purge those first',
   );
+});
+
+test("who replaces a block storage needs the rights to remove it", async () => {
+  await using world = await newWorldWithSource();
+  await run(world, [diskOf("data", 2), web("data")], 0);
+  await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+  await world.users.createUser({ name: "ann" });
+  const interceptors = serverInterceptors(silentLog);
+  const caller = { principal: "user/ann", groups: [] };
+  const ann = createClient(
+    TaskService,
+    localTransport(world.opened.routes, { interceptors, caller }),
+  );
+  const roles = world.client(RoleService);
+  const bindings = world.client(RoleBindingService);
+  const needed = ["transaction.run", "block_storage.create", "virtual_machine.create"];
+  const lost = ["block_storage.delete", "block_storage.purge", "virtual_machine.update"];
+  const smaller = requestOf([diskOf("data", 1), web("data")], 1);
+  for (const [i, permission] of lost.entries()) {
+    const permissions = [...needed, ...lost.slice(0, i)];
+    await roles.createRole({ name: `r${i}`, permissions });
+    const bound = { role: `r${i}`, member: "user/ann", scope: "project/default" };
+    await bindings.createRoleBinding({ name: `r${i}`, ...bound });
+    await world.seen();
+    const refusal = await refused(ann.runTasks(smaller));
+    expect(refusal).toMatchObject({ code: "PermissionDenied" });
+    expect(refusal.message).toContain(`lacks the permission ${permission} `);
+  }
+  await roles.createRole({ name: "all", permissions: [...needed, ...lost] });
+  const member = { role: "all", member: "user/ann", scope: "project/default" };
+  await bindings.createRoleBinding({ name: "all", ...member });
+  await world.seen();
+  await ann.runTasks(smaller);
 });
