@@ -133,7 +133,7 @@ const steps = resources.flatMap(({ steps }) => [
 const read = new Set<string>();
 
 /** Their undo does nothing, or they are finished above. */
-const NOT_READ_HERE = ["block_storage.settle_record", "domain.press_power_button"];
+const NOT_READ_HERE = ["domain.press_power_button"];
 /** A node that a case makes has no agent. */
 const ABOUT_NODES = ["node.unreachable"];
 

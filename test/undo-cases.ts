@@ -21,6 +21,7 @@ export const REFUSED: { readonly [rpcCase: string]: string } = {
   "UpdateBlockStorage growing one in use": "no block storage can shrink",
   "UpdateBlockStorage growing one that nobody uses": "no block storage can shrink",
   "UpdateBlockStorage moving one": 'was moved from node "node-1" to "node-2"',
+  "UpdateVirtualMachine by a restart": "or set restart (n0cli: --restart)",
 };
 
 export const UNDO_CASES = cases.map((one) => ({

@@ -34,6 +34,7 @@ interface Flags extends ReadFlags {
   readonly attach?: string;
   readonly undo?: string;
   readonly discardData?: true;
+  readonly restart?: true;
   readonly yes?: true;
 }
 
@@ -86,6 +87,10 @@ function withUndo(command: Command): void {
   command
     .option("--undo <id>", "take back a committed transaction, as n0cli tx undo does")
     .option("--discard-data", "with --undo: the data of block storages that it made may be lost")
+    .option(
+      "--restart",
+      "with --undo: virtual machines that run are restarted, where it needs that",
+    )
     .option("--yes", "with --apply and --undo: without a question");
 }
 
@@ -113,6 +118,7 @@ async function doAny(cli: CliContext, files: readonly string[], flags: Flags): P
     return;
   }
   if (flags.discardData) throw new CliError("--discard-data needs --undo");
+  if (flags.restart) throw new CliError("--restart needs --undo");
   if (flags.yes) throw new CliError("--yes needs --apply or --undo");
   await doFiles(cli, files, flags);
 }

@@ -50,6 +50,7 @@ function stackCommand(word: string, description: string): Command {
       "--discard-data",
       "the data of block storages that the file deletes or replaces may be lost",
     )
+    .option("--restart", "virtual machines that run are restarted, where their change needs it")
     .option("--yes", "without a question")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10);
 }

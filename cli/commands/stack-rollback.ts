@@ -24,6 +24,7 @@ export function rollbackCommand(cli: CliContext): Command {
     .option("--set <name=value>", "another value of a parameter, or a secret one", collect)
     .option("--values <file>", "a YAML file of values of parameters; repeatable", collect)
     .option("--discard-data", "the data of block storages that the file makes no more may be lost")
+    .option("--restart", "virtual machines that run are restarted, where their change needs it")
     .option("--yes", "without a question")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10);
   withExamples(command, ["stack rollback lab --plan", "stack rollback lab --to 2 --yes"]);

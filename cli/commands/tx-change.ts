@@ -99,6 +99,7 @@ export function undoCommand(cli: CliContext): Command {
     .argument("<id>")
     .option("--plan", "only show what would happen; exit with 3 if that is anything")
     .option("--discard-data", "the data of block storages that it has made may be lost")
+    .option("--restart", "virtual machines that run are restarted, where their change needs it")
     .option("--yes", "without a question");
   withExamples(command, [
     "tx list --since 1h",

@@ -22,10 +22,10 @@ const RECORD_CALLS: readonly CallSpec[] = [
     rpc: "UpdateVirtualMachine",
     files: ["user_data"],
     summary:
-      "change labels and annotations; while it is shut down, also its size, its block storages and what its guest is told",
+      "change labels and annotations; while it is shut down, or by a restart, also its size, its block storages and what its guest is told",
     examples: [
       "vm update web-1 --labels stage=live",
-      "vm update web-1 --request_memory_bytes 1GiB --limit_memory_bytes 1GiB",
+      "vm update web-1 --request_memory_bytes 1GiB --limit_memory_bytes 1GiB --restart",
       "vm update web-1 --hostname web.example.com --user_data cloud-config.yaml",
       "vm update web-1 --update_mask user_data",
     ],

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { beginTask, commitTask } from "../../src/api/core/saga/tasks/task-steps.ts";
 import { passwords } from "../../src/api/iam/password/collection.ts";
 import { tokens } from "../../src/api/iam/token/collection.ts";
@@ -7,6 +8,7 @@ import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { settled } from "../../src/api/provisioning/block-storage/record.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
+import { settleRestarted } from "../../src/api/provisioning/virtual-machine/update/restart-steps.ts";
 import { resources } from "../../src/api/resources.ts";
 import type { Objects } from "../../src/datastore/collection.ts";
 import type { Entry } from "../../src/datastore/datastore.ts";
@@ -14,6 +16,7 @@ import { stepCollection, transactionCollection } from "../../src/datastore/datas
 import { objectKey, refOfKey } from "../../src/datastore/key.ts";
 import type { Network } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
 import { homeOf, levelOf, nameOnNode, type Ref, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
@@ -122,6 +125,7 @@ export class Model {
       if (!key.startsWith(transactionCollection.prefix)) continue;
       this.#onHeader(transactionCollection.decode(value), { writes, revision: 0, delivery });
     }
+    for (const { key, value } of writes.puts ?? []) this.#onFailedRestart(key, value);
     for (const { key, value } of writes.puts ?? []) {
       if (key.startsWith(stepCollection.prefix)) this.#checkKeys(key, stepCollection.decode(value));
     }
@@ -325,7 +329,7 @@ export class Model {
   /** The writes of the steps after the commit. */
   #onPromisedRow({ name, input, phase }: StepRow, { guards }: KnownTransaction): void {
     if (phase !== "pending") return;
-    if (name.endsWith(".settle_record")) this.#expect(input as Replacement);
+    if (isSettling(name)) this.#expect(input as Replacement);
     if (name === "network.forget_interfaces") this.#forgetByHand(input as Pick<Replacement, "ref">);
     if (!FORGETTING.has(name)) return;
     const { ref } = input as Pick<Replacement, "ref">;
@@ -359,9 +363,26 @@ export class Model {
       const isSure = !known.isDisturbed || after === "shut_off";
       this.#setPower(keys, isSure ? after : "any");
     }
+    for (const { name, input } of known.rows.values()) {
+      if (name !== settleRestarted.name) continue;
+      const keys = [objectKey((input as Pick<Replacement, "ref">).ref)];
+      this.#setPower(keys, known.isDisturbed ? "any" : "running");
+    }
     for (const onNode of this.power.keys()) {
       if (!this.expected.has(keyOfMachine(onNode))) this.power.delete(onNode);
     }
+  }
+
+  /** A virtual machine that a restart cannot start again is as it must be, but off, and its record says why. */
+  #onFailedRestart(key: string, bytes: Uint8Array): void {
+    const expected = this.expected.get(key);
+    if (!key.startsWith(virtualMachines.prefix) || expected === undefined) return;
+    const { state, stateReason, ...is } = virtualMachines.decode(bytes);
+    if (state !== MachineState.SHUTDOWN || stateReason === "") return;
+    const { state: _, stateReason: __, ...must } = virtualMachines.decode(expected);
+    if (!isDeepStrictEqual(is, must)) return;
+    this.expected.set(key, bytes);
+    this.#setPower([key], "shut_off");
   }
 
   #setPower(keys: readonly string[], power: Power): void {
@@ -418,8 +439,12 @@ function requestsIn({ kind, guards, rows }: KnownTransaction): [string, readonly
 /** The keys of the objects that a step of a task writes. */
 function keysIn({ name, input }: StepRow): string[] {
   if (name === commitTask.name) return (input as CommittedTask).records.map(({ key }) => key);
-  const isWrite = name.endsWith(".put_record") || name.endsWith(".settle_record");
+  const isWrite = name.endsWith(".put_record") || isSettling(name);
   return isWrite ? [objectKey((input as Pick<Replacement, "ref">).ref)] : [];
+}
+
+function isSettling(name: string): boolean {
+  return name.endsWith(".settle_record") || name === settleRestarted.name;
 }
 
 function machinesIn(keys: readonly string[]): string[] {

@@ -110,17 +110,27 @@ function whereText(place: TaskPlace): string {
 }
 
 /** A line for each object and each amount that would not be as before. */
-export function changesText({ changes, uses }: PlanTasksResponse): readonly string[] {
+export function changesText({ changes, uses, finals }: PlanTasksResponse): readonly string[] {
+  const restarted = new Set(finals.filter(isStart).map(({ subject }) => subject));
   return [
     ...(changes.length === 0 ? ["Nothing would change."] : ["Then:"]),
     ...changes.flatMap((change) => [
-      `  ${changeText(change)}`,
+      `  ${changeText(change)}${isOf(restarted, change) ? " (it is restarted)" : ""}`,
       ...change.differences.map(
         ({ field, present, wanted }) => `      ${field}: ${present} -> ${wanted}`,
       ),
     ]),
     ...uses.map(({ amount, before, after }) => `  ${amount} of the project: ${before} -> ${after}`),
   ];
+}
+
+/** Of a virtual machine that runs, at the end of its restart. */
+function isStart({ name }: PlannedStep): boolean {
+  return name === "domain.start_again";
+}
+
+function isOf(machines: ReadonlySet<string>, { kind, name }: PlannedChange): boolean {
+  return kind === "virtual_machine" && machines.has(name);
 }
 
 /** `+ virtual_machine/web`, or `-/+ block_storage/web (20GiB of data are lost)` */

@@ -16,6 +16,8 @@ import type { wireTask } from "./wire-task.ts";
 export interface PlannedFlags {
   /** The data of block storages may go. */
   readonly discardData?: true;
+  /** Virtual machines that run may be restarted, if a change of them needs that. */
+  readonly restart?: true;
   /** Only shows what would happen. */
   readonly plan?: true;
   /** Without a question. */
@@ -48,7 +50,8 @@ export async function runPlanned(
   flags: PlannedFlags,
 ): Promise<PlanTasksResponse> {
   throwUnlessAskable(cli, flags);
-  const asked = { ...tasks, discardData: flags.discardData === true };
+  const { discardData = false, restart: allowRestart = false } = flags;
+  const asked = { ...tasks, discardData, allowRestart };
   const request = create(PlanTasksRequestSchema, asked);
   const plan = await callUnary(cli, TaskService.method.planTasks, request);
   if (flags.plan) {

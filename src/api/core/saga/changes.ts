@@ -49,7 +49,7 @@ function isOf({ collection, records }: Kind, key: string): boolean {
 }
 
 /** How records are when a transaction with this commit is at rest, in base64; null for none. */
-function afterCommit(
+export function afterCommit(
   { engine, datastore }: Api,
   { puts = [], deletes = [] }: Writes,
   laters: readonly Later[],

@@ -11,6 +11,8 @@ import { type AnswerOf, fillValue } from "../../../util/template/fill.ts";
 import { askerOf } from "../../core/asker.ts";
 import type { Call, Tx } from "../../core/context.ts";
 import type { Different, Loss } from "../../core/resource/differences.ts";
+import { afterCommit } from "../../core/saga/changes.ts";
+import { type Part, partsOf } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { networks } from "../../network/network/collection.ts";
@@ -31,8 +33,8 @@ export interface StackRun {
   readonly removals: readonly Task[];
   /** Whether the stack has made the object of this key. */
   hasMade(key: string): boolean;
-  /** The records of the stack when all tasks are done. */
-  commit(tx: Tx, answerOf: AnswerOf): Promise<Writes>;
+  /** The records of the stack when all tasks are done. @param parts The commit of these tasks. */
+  commit(tx: Tx, parts: readonly Part[], answerOf: AnswerOf): Promise<Writes>;
   /** Before a task replaces an object. @throws N0Error, as `throwUnlessLost`. */
   throwUnlessLost(different: Different, loss: Loss): void;
 }
@@ -72,13 +74,15 @@ export async function openStack(
     keys: [stacks.key(ref), ...lost.map(({ key }) => key)],
     removals,
     hasMade: (key) => members.get(key)?.member.isFound === false,
-    commit: async (tx, answerOf) => {
+    commit: async (tx, parts, answerOf) => {
       const { held } = tx.context;
       if (change.delete) return await removalOf(api, held, ref);
+      const { writes, laters } = partsOf(parts);
+      const after = afterCommit(api, writes, laters);
       const left = new Map<string, { readonly ref: Ref; readonly member: StackMember }>();
       for (const [key, { ref: of, task, isFound }] of made) {
-        const entry = await api.datastore.get(key);
-        const as = entry && leftOf(key, entry.value);
+        const record = await after(key);
+        const as = record === null ? undefined : leftOf(key, Buffer.from(record, "base64"));
         // Its task failed, and that is ignored.
         if (as === undefined) continue;
         left.set(key, { ref: of, member: { task, isFound, left: as } });

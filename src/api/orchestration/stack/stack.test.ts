@@ -38,15 +38,16 @@ type Tasks = readonly (typeof LAN)[];
 interface Change {
   readonly version: number;
   readonly discardData?: boolean;
+  readonly allowRestart?: boolean;
   readonly name?: string;
 }
 
-function change(tasks: Tasks, { version, discardData = false, name = "lab" }: Change) {
+function change(tasks: Tasks, { version, name = "lab", ...allowed }: Change) {
   const file = `file ${version + 1}`;
   const outputs = { address: "${web.nics[0].ipv4_address}" };
   const isWeb = tasks.some((one) => one.name === "web");
   const stack = { name, version, file, parameters: { a: "b" }, outputs: isWeb ? outputs : {} };
-  return { tasks: [...tasks], discardData, stack };
+  return { tasks: [...tasks], ...allowed, stack };
 }
 
 const run = async (world: World, tasks: Tasks, how: Change) => {
@@ -109,6 +110,7 @@ test("a stack is made, changed in place, made smaller, and deleted", async () =>
   expect(web.nics[0]?.ipv4Address).toBe(address?.ipv4Address);
   const disk = await world.blockStorages.getBlockStorage({ name: "disk" });
   expect([disk.limitBytes, disk.annotations["k"]]).toEqual([2147483648n, "v"]);
+  expect((await check(world)).map(([, state]) => state)).toEqual(left);
   const settled = await plan(world, [LAN, larger, other], { version: 2 });
   expect(settled.tasks.every(({ status }) => status?.unchanged)).toBe(true);
 
@@ -172,6 +174,34 @@ test("one that is shut down gets the hardware, keys and user data of the file, o
   await run(world, [LAN, DISK, webWith(without)], { version: 2 });
   expect(seed()?.userData).toBeUndefined();
   expect((await check(world)).at(-1)).toEqual(["virtual_machine/web", "AS_LEFT"]);
+});
+
+test("one that runs is restarted for the file if that is allowed", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await run(world, [LAN, DISK, WEB], { version: 0 });
+  const before = await world.residue();
+  const { compute } = world.fakeNodes[0]!.drivers;
+  compute.listen("web");
+  const larger = [LAN, DISK, webWith({ request_memory_bytes: "536870912", hostname: "b" })];
+  const refusal = await refused(run(world, larger, { version: 1 }));
+  const fields = "request_memory_bytes, limit_memory_bytes, hostname";
+  expect(refusal.message).toContain(
+    `"web" is RUNNING: shut it down before a change of ${fields}, or set restart (n0cli: --restart)`,
+  );
+  expect((await world.residue()).records).toEqual(before.records);
+  const allowed = { version: 1, allowRestart: true };
+  const planned = await plan(world, larger, allowed);
+  const starts = planned.finals.filter(({ name }) => name === "domain.start_again");
+  expect(starts.map(({ subject }) => subject)).toEqual(["web"]);
+  const web = planned.changes.find(({ name }) => name === "web");
+  expect(web?.differences.map(({ field }) => field)).toContain("hostname");
+  expect(web?.differences.map(({ field }) => field)).not.toContain("state");
+  await run(world, larger, allowed);
+  const [domain] = world.fakeNodes[0]!.snapshot().compute.domains;
+  expect(domain).toMatchObject({ memoryBytes: 536870912n, state: "running" });
+  expect((await check(world)).at(-1)).toEqual(["virtual_machine/web", "AS_LEFT"]);
+  const again = await plan(world, larger, { version: 2, allowRestart: true });
+  expect(again.tasks.every(({ status }) => status?.unchanged)).toBe(true);
 });
 
 test("what was there before a stack stays when it goes", async () => {

@@ -48,7 +48,7 @@ export async function planTasks(
   types: Types,
   openPlanning: () => Promise<Planning>,
   call: Call,
-  { tasks, undoOf, discardData, restsOn, places, stack }: PlanTasksRequest,
+  { tasks, undoOf, discardData, restsOn, places, stack, allowRestart }: PlanTasksRequest,
 ): Promise<PlanTasksResponse> {
   await throwIfMoved(api, call, restsOn);
   // A plan is as much work as a run, up to its acts.
@@ -56,7 +56,7 @@ export async function planTasks(
   await using planning = await openPlanning();
   const known: Known = { types, methods: planning.methods };
   // One at a time, so that two plans of one file are the same.
-  const asked = { tasks, undoOf, discardData, places, ...defined({ stack }) };
+  const asked = { tasks, undoOf, discardData, places, allowRestart, ...defined({ stack }) };
   const request = create(RunTasksRequestSchema, { ...asked, parallel: 1 });
   const inPlan = { ...call, responseHeader: new Headers() };
   const live = planning.api.engine.live;

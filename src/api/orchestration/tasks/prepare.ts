@@ -40,7 +40,10 @@ export async function prepare(
   call: Call,
   request: RunTasksRequest,
 ): Promise<Prepared> {
-  const { tasks: asked, undoOf, discardData, stack: change } = request;
+  const { tasks: asked, undoOf, discardData, stack: change, allowRestart } = request;
+  if (allowRestart && undoOf === "" && change === undefined) {
+    throw invalid("allow_restart", "is for undo_of or stack: set restart of the request of a task");
+  }
   throwUnlessOne(asked, undoOf, change);
   const undone = undoOf === "" ? undefined : await undoTasks(api, call, undoOf, discardData);
   const checked = checkTasks(known, undone?.tasks ?? asked);

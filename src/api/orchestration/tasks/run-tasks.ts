@@ -56,6 +56,7 @@ export async function runTasks(
         return "leave";
       };
     }
+    set.mayRestart = request.allowRestart;
     const run = new TaskRun(known, call, set, settled);
     const planned = new Map(request.restsOn.map((one) => [one.key, one]));
     set.onTaken = (keys) => {
@@ -64,7 +65,8 @@ export async function runTasks(
     };
     await run.run(request.parallel || PARALLEL_DEFAULT);
     const parts = await set.commitParts(api);
-    if (settled.stack !== undefined) parts.push(await settled.stack.commit(tx, run.answerOf));
+    if (settled.stack !== undefined)
+      parts.push(await settled.stack.commit(tx, parts, run.answerOf));
     const statuses = statusesOf(known.methods, tx.header, tx.rows);
     const answer = create(RunTasksResponseSchema, { transactionId: tx.id, tasks: statuses });
     const answered = await tx.answer(answer, ...parts);

@@ -3,6 +3,7 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { Later } from "../../../transaction/step.ts";
 import type { Ref } from "../../../util/ref.ts";
 import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
 import {
@@ -33,6 +34,13 @@ export async function claim(tx: Tx, vm: Ref, disk: BlockStorage): Promise<void> 
     copy.usedBy = vm.name;
   });
   await blockStorageSteps.replace(tx, blockStorageBeside(vm, disk.name), disk, claimed);
+}
+
+/** Like `unclaim`, for a guest that uses it until some time after the commit. */
+export async function unclaimLater(tx: Tx, vm: Ref, disk: BlockStorage): Promise<Later> {
+  const ref = blockStorageBeside(vm, disk.name);
+  await blockStorageSteps.replace(tx, ref, disk, pending(disk, tx.id));
+  return blockStorageSteps.settleLater(ref, settled(disk, State.AVAILABLE));
 }
 
 /**

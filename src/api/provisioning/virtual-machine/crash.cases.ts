@@ -86,6 +86,24 @@ export const scenarios: readonly Scenario[] = [
     cleanUp: [...WEB_GONE, ...purged("more")],
   },
   {
+    name: "UpdateVirtualMachine: one that is paused, by a restart",
+    prepare: [...WEB_RUNS, PAUSED, newDisk("more")],
+    call: machine("UpdateVirtualMachine", {
+      ...{ name: "<web>", restart: true, limitCpuMilliCore: 2000 },
+      ...{ blockStorageNames: ["root", "more"], updateMask: "limitCpuMilliCore,blockStorageNames" },
+    }),
+    revert: [
+      OFF,
+      machine("UpdateVirtualMachine", {
+        ...{ name: "<web>", limitCpuMilliCore: 1000, blockStorageNames: ["root", "data"] },
+        updateMask: "limitCpuMilliCore,blockStorageNames",
+      }),
+      ON,
+      PAUSED,
+    ],
+    cleanUp: [...WEB_GONE, ...purged("more")],
+  },
+  {
     name: "UpdateVirtualMachine: what its guest is told",
     prepare: [...WEB_RUNS, OFF],
     call: machine("UpdateVirtualMachine", {

@@ -82,6 +82,7 @@ export function changed(
 export function pending(vm: VirtualMachine, transactionId: string): VirtualMachine {
   return changed(vm, (copy) => {
     copy.state = State.PENDING;
+    copy.stateReason = "";
     copy.transactionId = transactionId;
   });
 }
@@ -89,6 +90,7 @@ export function pending(vm: VirtualMachine, transactionId: string): VirtualMachi
 export function settled(vm: VirtualMachine, state: State): VirtualMachine {
   return changed(vm, (copy) => {
     copy.state = state;
+    copy.stateReason = "";
     copy.transactionId = "";
   });
 }

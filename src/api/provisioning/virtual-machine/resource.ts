@@ -34,6 +34,7 @@ import { bootVirtualMachine, rebootVirtualMachine, saveVirtualMachine } from "./
 import { shutdownVirtualMachine } from "./power/shutdown.ts";
 import { toWire, virtualMachineSteps } from "./record.ts";
 import { reserveUuid } from "./reservations.ts";
+import * as restarting from "./update/restart-steps.ts";
 import { updateVirtualMachine } from "./update/update.ts";
 import { forgetFormerUserData, keepUserData, replaceUserData } from "./user-data/user-data.ts";
 
@@ -86,6 +87,7 @@ export const virtualMachine = defineResource({
       moveTap,
       releaseNic,
       restoreLimits,
+      ...Object.values(restarting),
     ],
   },
   view: toWire,

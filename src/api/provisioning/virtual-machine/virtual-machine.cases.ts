@@ -218,6 +218,19 @@ export const rpcCases: readonly RpcCase[] = [
   },
   {
     rpc: "UpdateVirtualMachine",
+    about: "by a restart",
+    prepare: async (world) => {
+      await prepareRunning(world);
+      world.fakeNodes[0]!.drivers.compute.listen("web");
+    },
+    call: ({ virtualMachines }) =>
+      virtualMachines.updateVirtualMachine({
+        ...{ name: "web", restart: true, limitCpuMilliCore: 4000 },
+        ...{ blockStorageNames: ["data"], hostname: "web.example.com" },
+      }),
+  },
+  {
+    rpc: "UpdateVirtualMachine",
     about: "what its guest is told",
     prepare: async (world) => {
       await world.users.createUser({ name: "alice" });

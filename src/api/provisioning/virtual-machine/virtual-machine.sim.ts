@@ -150,15 +150,18 @@ function toldToGuest(view: View) {
 }
 
 function updateMachine(view: View) {
-  const name = view.machine(({ state }) => state === MachineState.SHUTDOWN);
+  const restart = view.dice.chance(0.25);
+  const wanted = restart ? MachineState.RUNNING : MachineState.SHUTDOWN;
+  const name = view.machine(({ state }) => state === wanted);
   const present = view.findMachine(name);
   if (view.dice.chance(0.2)) return { name, labels: labels(view), updateMask: mask("labels") };
-  if (view.dice.chance(0.2)) return { name, ...toldToGuest(view) };
+  if (view.dice.chance(0.2)) return { name, restart, ...toldToGuest(view) };
   if (view.dice.chance(0.3)) {
     const { requestCpuMilliCore, requestMemoryBytes, limitCpuMilliCore } = computeSize(view);
     const fields = ["request_cpu_milli_core", "request_memory_bytes", "limit_cpu_milli_core"];
     return {
       name,
+      restart,
       requestCpuMilliCore,
       requestMemoryBytes,
       limitCpuMilliCore,
@@ -168,5 +171,5 @@ function updateMachine(view: View) {
   const kept = (present?.blockStorageNames ?? []).filter(() => view.dice.chance(0.85));
   const added = view.freeDisks(view.dice.pick([0, 1, 1, 2]), present?.computeNodeName);
   const blockStorageNames = [...new Set([...kept, ...added])];
-  return { name, blockStorageNames, updateMask: mask("block_storage_names") };
+  return { name, restart, blockStorageNames, updateMask: mask("block_storage_names") };
 }

@@ -46,6 +46,8 @@ export class TaskSet {
   readonly tx: WholeTx;
   /** Decides about an object that a task is to make, and that is there and different. Default: the task is refused. */
   onDifferent: OnDifferent | undefined;
+  /** Whether tasks may restart virtual machines that run, although their requests do not say so. */
+  mayRestart = false;
   /** Whether a stack, whose tasks these are, has made the object. @param key of its record. */
   hasMade: (key: string) => boolean = () => false;
   /** Hears of data that a task is about to purge for its object. It throws to stop the task. */

@@ -19,7 +19,7 @@ import {
 } from "./domain-messages.ts";
 
 /** What all these steps share. */
-const ofMachine = {
+export const ofMachine = {
   today: namesToRefs<never>({ ref: [virtualMachines.kind, "name"] }),
   owner: ({ ref }: DomainPlace) => ref,
 };
@@ -30,7 +30,7 @@ const domainOf = ({ ref, nodeName }: DomainPlace) =>
 const leavesDomain = (place: DomainPlace) =>
   `${domainOf(place)}, with its folder: it may run, and use the disks and addresses that are given back`;
 
-const leavesAs = (what: string) => (place: DomainPlace) => `${domainOf(place)} ${what}`;
+export const leavesAs = (what: string) => (place: DomainPlace) => `${domainOf(place)} ${what}`;
 
 type Ask = (
   client: Client<typeof ComputeAgentService>,
@@ -52,7 +52,7 @@ const removeOwn = patiently((c, request, options) =>
 );
 const remove = patiently((c, request, options) => c.ensureDomainAbsent(request, options));
 const powerOff = patiently((c, request, options) => c.ensureDomainOff(request, options));
-const resume = patiently((c, request, options) => c.ensureDomainResumed(request, options));
+export const resume = patiently((c, request, options) => c.ensureDomainResumed(request, options));
 const pause = patiently((c, request, options) => c.ensureDomainPaused(request, options));
 
 const writeSeed =
@@ -79,7 +79,7 @@ const writeSeedIfKnown: NodeWork<SeedContent> = async (node, seed) => {
 
 const leavesSeed = leavesAs("with a seed that is missing or differs from the record");
 
-const start =
+export const start =
   (isNew: boolean): NodeWork<DomainShape> =>
   (node, shape) =>
     patiently((c, { operation }, options) =>
@@ -96,7 +96,7 @@ function isActive({ api }: StepNode, { nodeName, ref }: DomainPlace): Promise<bo
 }
 
 /** Does `work`, which is not needed if the guest has powered off in the meantime. */
-function unlessOff(work: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
+export function unlessOff(work: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
   return async (node, place) => {
     try {
       await work(node, place);
@@ -226,16 +226,16 @@ export const changeSeed: Step<
   leaves: ({ after }) => leavesSeed(after),
 };
 
+export const press = unlessOff(({ compute }, { ref }) => {
+  const name = nameOnNode(ref);
+  return compute((c, operation, options) => c.requestDomainShutdown({ operation, name }, options));
+});
+
 /** Presses the power button. Nothing can make a guest forget that. */
 export const pressPowerButton = nodeStep<DomainPlace, Api>({
   name: "domain.press_power_button",
   ...ofMachine,
-  act: unlessOff(({ compute }, { ref }) => {
-    const name = nameOnNode(ref);
-    return compute((c, operation, options) =>
-      c.requestDomainShutdown({ operation, name }, options),
-    );
-  }),
+  act: press,
   undo: "nothing",
 });
 

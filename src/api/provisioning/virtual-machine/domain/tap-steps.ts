@@ -55,11 +55,11 @@ export type TapGuest = {
   readonly ipv6Address: string;
 };
 
-const leaves = ({ tapName, ref, network, nodeName }: Tap) =>
+export const leaves = ({ tapName, ref, network, nodeName }: Tap) =>
   `the tap "${tapName}" of virtual machine "${ref.name}" on node "${nodeName}", perhaps in network "${network.name}"`;
 
 /** What all these steps share. */
-const ofTap = {
+export const ofTap = {
   today: namesToRefs<Tap>({
     ref: [virtualMachines.kind, "name"],
     network: [networks.kind, "networkName"],
@@ -130,6 +130,10 @@ const removeTap =
     await ask((c, operation, options) => c.ensureTapAbsent({ operation, ...asked }, options));
   };
 
+export const make: NodeWork<Tap> = async ({ network }, { tapName }) => {
+  await network((c, operation, options) => c.ensureTap({ operation, tapName }, options));
+};
+
 /**
  * Makes the tap where a domain can open it. Replaces a former tap of the same virtual machine, at a boot, and
  * also one that another transaction left: no domain has it open, because the earlier step of the seed fails if
@@ -138,9 +142,7 @@ const removeTap =
 export const makeTap = nodeStep<Tap, Api>({
   name: "network.make_tap",
   ...ofTap,
-  async act({ network }, { tapName }) {
-    await network((c, operation, options) => c.ensureTap({ operation, tapName }, options));
-  },
+  act: make,
   undo: removeTap(true),
   leaves,
 });

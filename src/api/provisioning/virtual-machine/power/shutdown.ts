@@ -20,10 +20,10 @@ import { removeTapLater, type Tap } from "../domain/tap-steps.ts";
 import { settled, virtualMachineSteps } from "../record.ts";
 import { onSettled, throwIfPaused } from "./on-settled.ts";
 
-const SHUTDOWN_DEADLINE_MS = 60_000;
-const POLL_MS = 100;
+export const SHUTDOWN_DEADLINE_MS = 60_000;
+export const POLL_MS = 100;
 /** Guests ignore presses while they shut down. Some show a question at each press, so not too often. */
-const PRESS_AGAIN_MS = 5_000;
+export const PRESS_AGAIN_MS = 5_000;
 
 /**
  * Presses the power button again and again until the guest is off. With `hard`, cuts the power.

@@ -32,7 +32,7 @@ export async function readGuest(api: Api, ref: Ref, wanted: Wanted): Promise<Gue
   return { after: told, users };
 }
 
-/** @returns the input of its new plan. The record is the transaction's already. */
+/** Writes the record with all changes. @returns the input of its new plan. */
 export async function replaceGuest(
   tx: Tx,
   ref: Ref,
@@ -40,12 +40,10 @@ export async function replaceGuest(
   { after, users }: GuestChange,
   input: PlanInput,
 ): Promise<PlanInput> {
+  // Whoever looks at it before all is done sees what it will be. From here on nobody deletes these users.
+  const [was, is] = [pending(before, tx.id), pending(after, tx.id)];
+  await virtualMachineSteps.replace(tx, ref, was, is, users);
   if (guest.length === 0) return input;
-  if (users.length > 0) {
-    // From here on nobody deletes these users.
-    const [was, is] = [pending(before, tx.id), pending(after, tx.id)];
-    await virtualMachineSteps.replace(tx, ref, was, is, users);
-  }
   const userKeys = userKeysOf(users);
   if (userData === undefined) return { ...input, userKeys };
   const { userDataSha256: _, ...rest } = input;
