@@ -3,6 +3,7 @@ import { defined } from "../util/defined.ts";
 import { type ErrorKind, errorChain, kindOf, N0Error } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Faults } from "./faults.ts";
+import { Guards } from "./guards.ts";
 import {
   clip,
   type Ended,
@@ -59,6 +60,7 @@ export class Transaction<C, W> {
   readonly context: C;
   readonly #parts: TransactionParts<C, W>;
   readonly #live: LiveTransaction;
+  readonly #guards: Guards;
   #generation: number;
   #stepCount = 0;
   /** The acts that ended since the last step began. */
@@ -71,6 +73,7 @@ export class Transaction<C, W> {
     this.context = parts.context;
     this.#parts = parts;
     this.#live = parts.live;
+    this.#guards = new Guards(parts.live);
     this.#generation = parts.generation;
   }
 
@@ -236,19 +239,11 @@ export class Transaction<C, W> {
 
   async #started(of: OfTask | undefined, row: StepRow, writes?: W): Promise<number> {
     const { journal } = this.#parts;
-    const header = this.#guarding(of?.guards ?? []);
-    const generation = await journal.stepStarted(this.id, row, { ...defined({ writes, header }) });
+    const generation = await this.#guards.with(of?.guards ?? [], (header) =>
+      journal.stepStarted(this.id, row, { ...defined({ writes, header }) }),
+    );
     this.#generation = Math.max(this.#generation, generation);
     return generation;
-  }
-
-  /** The header with more keys; undefined if it has all of them. */
-  #guarding(keys: readonly string[]): TransactionHeader | undefined {
-    if (keys.length === 0) return undefined;
-    const live = this.#live;
-    const guards = [...new Set([...live.header.guards, ...keys])];
-    live.header = { ...live.header, guards };
-    return live.header;
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
