@@ -2,11 +2,13 @@ import { expect, test } from "vitest";
 import { newGate } from "../../test/gate.ts";
 import { Guards } from "./guards.ts";
 import type { TransactionHeader } from "./journal.ts";
-import type { LiveTransaction } from "./live.ts";
 
 function opened() {
-  const live = { header: { guards: ["a"] } } as unknown as LiveTransaction;
-  const guards = new Guards(live);
+  const header: TransactionHeader = {
+    ...{ id: "1", kind: "RunTasks", guards: ["a"], startedAtMs: 0 },
+    ...{ state: "running", isCommitted: false },
+  };
+  const guards = new Guards({ header });
   /** The keys of each write, in order; none for a write without a header. */
   const written: (readonly string[])[] = [];
   const write = async (header: TransactionHeader | undefined, before?: Promise<void>) => {

@@ -7,14 +7,14 @@ import type { LiveTransaction } from "./live.ts";
  * for it share the next one.
  */
 export class Guards {
-  readonly #live: LiveTransaction;
+  readonly #live: Pick<LiveTransaction, "header">;
   /** How often keys were added, and how many of these times the journal knows. */
   #added = 0;
   #written = 0;
   /** Ends, never with an error, when the header is written or refused. */
   #writing: Promise<void> | undefined;
 
-  constructor(live: LiveTransaction) {
+  constructor(live: Pick<LiveTransaction, "header">) {
     this.#live = live;
   }
 

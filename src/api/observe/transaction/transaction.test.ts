@@ -98,7 +98,10 @@ test("one that failed shows which step, why, and that each is undone", async () 
   });
   await refused(world.virtualMachines.createVirtualMachine(webRequest()));
   const undone = await newest(world);
-  expect(undone).toMatchObject({ phase: Phase.UNDONE, error: expect.stringContaining("no such machine type") });
+  expect(undone).toMatchObject({
+    phase: Phase.UNDONE,
+    error: expect.stringContaining("no such machine type"),
+  });
   const failed = undone!.steps.filter(({ error }) => error !== "");
   expect(failed.map(({ name }) => name)).toEqual(["domain.start_new"]);
   for (const step of undone!.steps) {
