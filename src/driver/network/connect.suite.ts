@@ -52,6 +52,15 @@ export function connectSuite(name: string, make: () => Promise<NetworkDriverUnde
       expect(kindOf(await refused.catch((e) => e))).toBe("failed_precondition");
     });
 
+    test("a signal in the middle of a try ends that try, and not the process", async () => {
+      await attachNew(world.tapName(1));
+      const controller = new AbortController();
+      const tried = driver.connect("blue", "10.11.0.77", 7001, controller.signal);
+      // As a stream of HTTP/2 ends: everything of this tick runs before any promise.
+      setTimeout(() => process.nextTick(() => controller.abort(new Error("hung up"))), 50);
+      expect(await tried.catch((e) => e)).toBeInstanceOf(Error);
+    });
+
     test("the signal ends a connection", async () => {
       await attachNew(world.tapName(1));
       await world.serveEcho("blue", 7001);

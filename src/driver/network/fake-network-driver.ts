@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { defined } from "../../util/defined.ts";
+import { quietStream } from "../../util/quiet-stream.ts";
 import { onAbort } from "../../util/race.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
@@ -375,9 +376,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         if (!networks.has(networkName)) throw networkNotHere(networkName);
       });
       if (fake.connectHandler === undefined) throw nobodyAnswers(networkName, address, port);
-      const stream = await fake.connectHandler(networkName, address, port, signal);
-      const end = () => stream.destroy(new DOMException("aborted", "AbortError"));
-      const listening = onAbort(signal, end);
+      const stream = quietStream(await fake.connectHandler(networkName, address, port, signal));
+      const listening = onAbort(signal, () => stream.destroy(new Error("aborted")));
       stream.once("close", () => listening[Symbol.dispose]());
       return stream;
     },

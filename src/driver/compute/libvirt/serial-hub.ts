@@ -1,5 +1,6 @@
 import { Duplex } from "node:stream";
 import { N0Error } from "../../../util/errors.ts";
+import { quietStream } from "../../../util/quiet-stream.ts";
 
 /** How far a viewer may lag behind before it is disconnected: the others must not wait for it. */
 const VIEWER_BYTES_MAX = 1024 * 1024;
@@ -75,7 +76,7 @@ export function createSerialHub(connect: (name: string) => Promise<Duplex>): Ser
 }
 
 function newViewer(line: Duplex, onLeave: () => void): Duplex {
-  return new Duplex({
+  const viewer = new Duplex({
     allowHalfOpen: false,
     // Each chunk is pushed as it arrives.
     read() {},
@@ -90,6 +91,7 @@ function newViewer(line: Duplex, onLeave: () => void): Duplex {
       done(error);
     },
   });
+  return quietStream(viewer);
 }
 
 function show(viewer: Duplex, chunk: Buffer): void {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { quietStream } from "../../../util/quiet-stream.ts";
 import { onAbort } from "../../../util/race.ts";
 import { checkEndpoint } from "../network-check.ts";
 import { networkNotHere, nobodyAnswers } from "../network-errors.ts";
@@ -24,7 +25,8 @@ export async function connectIn(
 ): Promise<Duplex> {
   const version = checkEndpoint(host, port);
   signal.throwIfAborted();
-  const socket = new Socket({ fd: openSocket(path, networkName, version), allowHalfOpen: true });
+  const fd = openSocket(path, networkName, version);
+  const socket = quietStream(new Socket({ fd, allowHalfOpen: true }));
   const listening = onAbort(signal, () => socket.destroy(abortError(signal)));
   socket.once("close", () => listening[Symbol.dispose]());
 
@@ -35,7 +37,6 @@ export async function connectIn(
     });
     return socket;
   } catch (cause) {
-    socket.on("error", () => {}); // `cause` has the reason; destroying the socket may report it again.
     socket.destroy();
     signal.throwIfAborted();
     throw nobodyAnswers(networkName, host, port, cause);
