@@ -52,6 +52,9 @@ test("what is wrong is named, and what the API would refuse is left for it to re
     await expect(withFiles(undefined, [wrong])).rejects.toThrow(JSON.stringify(wrong));
   }
   await expect(withFiles(undefined, ["/a=/nowhere/b"])).rejects.toThrow("cannot read /nowhere/b");
+  await writeFile(join(folder, "large"), Buffer.alloc(65_537));
+  const large = `/large=${join(folder, "large")}`;
+  await expect(withFiles(undefined, [large])).rejects.toThrow("more than 65536 bytes");
   const text = "#cloud-config\nwrite_files: /etc/motd\n";
   await expect(withFiles(text, asked)).rejects.toThrow("write_files must be a list");
   for (const broken of ["#cloud-config\n- a\n", "#cloud-config\na: [\n"]) {

@@ -5,6 +5,8 @@ import { CliError } from "../errors.ts";
 
 const CONFIG = "#cloud-config";
 const EXECUTABLE = 0o100;
+/** User data has no room for more. */
+const FILE_BYTES_MAX = 65_536;
 
 /** An entry of cloud-init's `write_files`. */
 interface WriteFile {
@@ -42,10 +44,14 @@ async function readAsked(asked: string): Promise<WriteFile> {
     );
   }
   try {
+    const { mode, size } = await stat(local);
+    if (size > FILE_BYTES_MAX)
+      throw new CliError(`--write-file: ${local} has more than ${FILE_BYTES_MAX} bytes`);
     const content = (await readFile(local)).toString("base64");
-    const isExecutable = ((await stat(local)).mode & EXECUTABLE) !== 0;
+    const isExecutable = (mode & EXECUTABLE) !== 0;
     return { path, content, encoding: "b64", permissions: isExecutable ? "0755" : "0644" };
   } catch (reason) {
+    if (reason instanceof CliError) throw reason;
     throw new CliError(`--write-file: cannot read ${local}`, undefined, reason);
   }
 }

@@ -39,7 +39,7 @@ export interface Wanted {
   readonly before: VirtualMachine;
   /** Without the instance id that it gets if `guest` is not empty. */
   readonly after: VirtualMachine;
-  /** The fields that differ, by proto name. They change while it is shut down. */
+  /** The fields that differ, by proto name. They change while it is shut down, or by a restart. */
   readonly hardware: readonly string[];
   readonly guest: readonly string[];
   /** The user data that it then has; undefined for what it has. */
